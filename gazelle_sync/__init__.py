@@ -1,0 +1,1 @@
+"""gazelle-sync: a Gazelle account, mirrored into PostgreSQL every day."""
