@@ -1,0 +1,23 @@
+"""appointment_pianos: every piano of every appointment."""
+
+from gazelle_sync.tables.appointments import EVENTS
+from gazelle_sync.tables.declaration import ById, ByParent, Nested, Table, boolean, reference
+
+APPOINTMENT_PIANOS = Table(
+    name="appointment_pianos",
+    comment="Which pianos an appointment is for; a visit to a school can have thirty.",
+    read=Nested(
+        within=EVENTS,
+        record=ById("event", "eventId"),
+        field="allEventPianos",
+        back="event",
+    ),
+    gone_when=ByParent("appointment_external_id"),
+    key=("appointment_external_id", "piano_external_id"),
+    dated_by="appointment_external_id.appointment_date",
+    columns=(
+        reference("appointment", "event.id", "The appointment.", to="appointments", null=False),
+        reference("piano", "piano.id", "The piano.", to="pianos", null=False),
+        boolean("is_tuning", "isTuning", "Whether this piano is to be tuned."),
+    ),
+)

@@ -1,0 +1,53 @@
+"""appointments: what stands in the calendar, memos and personal entries included."""
+
+from gazelle_sync.tables.declaration import (
+    Bound,
+    ById,
+    Connection,
+    Table,
+    boolean,
+    integer,
+    local_day,
+    local_time,
+    moment,
+    reference,
+    text,
+)
+
+EVENTS = Connection(
+    "allEventsBatched",
+    "sortBy: [START_ASC]",
+    window={"filters.startOn": Bound.FIRST_DAY, "filters.endOn": Bound.LAST_DAY},
+)
+
+APPOINTMENTS = Table(
+    name="appointments",
+    comment="Calendar entries. Dates and times are the company's; a cancelled one keeps its row.",
+    read=EVENTS,
+    gone_when=ById("event", "eventId"),
+    dated_by="appointment_date",
+    after=("contacts", "pianos"),
+    columns=(
+        reference("client", "client.id", "Whom the appointment is with; a memo has no client.", to="clients"),
+        reference("technician", "user.id", "Whose calendar it stands in.", to="users"),
+        reference("created_by", "createdBy.id", "Who entered it.", to="users"),
+        text("title", "title", "Title.", personal=True),
+        text("notes", "notes", "Notes.", personal=True),
+        text("type", "type", "APPOINTMENT, PERSONAL, MEMO, SYNCED."),
+        text("status", "status", "ACTIVE, CANCELED, NO_SHOW, COMPLETE."),
+        moment("starts_at", "start", "When it starts."),
+        local_day("appointment_date", "start", "The day it starts, in the company's time zone."),
+        local_time("appointment_time", "start", "The time it starts, in the company's time zone."),
+        integer("duration_minutes", "duration", "How long it takes, in minutes."),
+        boolean("is_all_day", "isAllDay", "Whether it takes the whole day."),
+        text("timezone", "timezone", "The time zone the entry was made in (IANA name)."),
+        text("address", "addressLine", "Where it takes place.", personal=True),
+        boolean("confirmed_by_client", "confirmedByClient", "Whether the client confirmed it."),
+        moment("confirmed_at", "confirmedAt", "When the client confirmed it."),
+        text("source", "source", "How it was booked."),
+        text("travel_mode", "travelMode", "DRIVING, WALKING, BICYCLING, TRANSIT."),
+        text("recurrence_id", "recurrenceId", "Shared by the entries of one repeated appointment."),
+        moment("created_at", "createdAt", "When the entry was created in Gazelle."),
+        moment("updated_at", "updatedAt", "When the entry was last changed in Gazelle."),
+    ),
+)

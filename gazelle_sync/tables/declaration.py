@@ -1,0 +1,238 @@
+"""What a table's declaration is made of: where it is read, its columns, what proves that a record is gone.
+
+Add here: a new kind of column or of read. Keep out: HTTP, SQL, Dagster. A declaration says what is
+mirrored; `gazelle` turns it into queries and rows, `warehouse` into tables, `assets` into an asset.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timezone
+from enum import Enum
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+
+class Type(Enum):
+    """What a column holds. `sql` is its PostgreSQL type."""
+
+    TEXT = "text"
+    TEXT_ARRAY = "text[]"
+    INTEGER = "integer"
+    NUMERIC = "numeric"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    TIMESTAMP = "timestamptz"
+    LOCAL_DATE = "date, of a timestamp in the company's time zone"
+    LOCAL_TIME = "time, of a timestamp in the company's time zone"
+
+    @property
+    def sql(self) -> str:
+        return self.value.split(",")[0]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column and where in the API's node its value is.
+
+    `path` is dotted (`defaultContact.defaultEmail.email`); null anywhere on it is null. With `derive`,
+    the column is a pure function of the values at `paths`, already converted to `type`.
+    """
+
+    name: str
+    type: Type
+    paths: tuple[str, ...]
+    comment: str
+    null: bool = True
+    references: str | None = None
+    personal: bool = False
+    derive: Callable[..., object] | None = None
+
+
+def text(name: str, path: str, comment: str, *, personal: bool = False) -> Column:
+    return Column(name, Type.TEXT, (path,), comment, personal=personal)
+
+
+def integer(name: str, path: str, comment: str) -> Column:
+    return Column(name, Type.INTEGER, (path,), comment)
+
+
+def numeric(name: str, path: str, comment: str, *, personal: bool = False) -> Column:
+    """A number that the API sends as a number or as a string of digits; kept to the last digit."""
+    return Column(name, Type.NUMERIC, (path,), comment, personal=personal)
+
+
+def boolean(name: str, path: str, comment: str) -> Column:
+    return Column(name, Type.BOOLEAN, (path,), comment)
+
+
+def day(name: str, path: str, comment: str) -> Column:
+    """A `CoreDate`: a calendar day without a time zone."""
+    return Column(name, Type.DATE, (path,), comment)
+
+
+def moment(name: str, path: str, comment: str, *, null: bool = True) -> Column:
+    """A `CoreDateTime`: a point in time, stored in UTC."""
+    return Column(name, Type.TIMESTAMP, (path,), comment, null=null)
+
+
+def local_day(name: str, path: str, comment: str) -> Column:
+    return Column(name, Type.LOCAL_DATE, (path,), comment)
+
+
+def local_time(name: str, path: str, comment: str) -> Column:
+    return Column(name, Type.LOCAL_TIME, (path,), comment)
+
+
+def tags(path: str, comment: str) -> Column:
+    return Column("tags", Type.TEXT_ARRAY, (path,), comment, null=False)
+
+
+def reference(thing: str, path: str, comment: str, *, to: str, null: bool = True) -> Column:
+    """`<thing>_external_id`, pointing at `<to>.external_id`.
+
+    The foreign key is made when a table `to` is declared; until then the id alone is kept.
+    """
+    return Column(f"{thing}_external_id", Type.TEXT, (path,), comment, null=null, references=to)
+
+
+class Bound(Enum):
+    """What a scope of business dates puts in a connection's argument."""
+
+    FIRST_DAY = "its first day, YYYY-MM-DD"
+    LAST_DAY = "its last day, inclusive, YYYY-MM-DD; nothing when it has no end"
+    START = "the moment that its first day begins, in UTC"
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A Relay connection at the root of the API, read to its end.
+
+    `arguments` is GraphQL text that never changes. `window` says which arguments limit the read to a
+    scope of business dates: `{"filters.startOn": Bound.FIRST_DAY}`.
+    """
+
+    field: str
+    arguments: str = ""
+    window: Mapping[str, Bound] = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PlainList:
+    """A list that the API gives at once, without pages, cursors or a count. An empty one proves nothing."""
+
+    field: str
+
+
+@dataclass(frozen=True)
+class ById:
+    """A record asked for alone: `field(argument: "cli_1")`. Null means that it does not exist (any more)."""
+
+    field: str
+    argument: str
+
+
+@dataclass(frozen=True)
+class Nested:
+    """A connection inside every node of another one, drained for each.
+
+    `record` reaches one parent alone, for a list that is longer than the first page of it. `back` is the
+    node's field that leads to its parent: it is not asked for where the parent is known anyway.
+    """
+
+    within: Connection
+    record: ById
+    field: str
+    back: str
+    arguments: str = ""
+    first: int = 20
+
+
+@dataclass(frozen=True)
+class ByParent:
+    """What proves that a record is gone where it can't be asked for alone: its parent's whole list.
+
+    `column` holds the parent's id. `argument` narrows the table's own connection to that parent; a nested
+    connection needs none, as it is read inside its parent.
+    """
+
+    column: str
+    argument: str = ""
+
+
+@dataclass(frozen=True)
+class ReadAgain:
+    """What proves that a record is gone where the API has nothing but the list: the same list, once more."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One mirrored table.
+
+    `key` identifies a record: `external_id`, unless it has no id of its own. `dated_by` names the column
+    that says which month a row belongs to, or `relation.column` where a parent says it. `after` orders
+    this table behind others that it does not refer to.
+    """
+
+    name: str
+    comment: str
+    read: Connection | Nested | PlainList
+    gone_when: ById | ByParent | ReadAgain
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ("external_id",)
+    dated_by: str | None = None
+    after: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [column.name for column in self.all_columns]
+        if len(set(names)) != len(names):
+            raise ValueError(f"table {self.name} declares a column twice: {sorted(names)}")
+
+    @property
+    def all_columns(self) -> tuple[Column, ...]:
+        """The columns that the API fills, Gazelle's id first where the record has one."""
+        if self.key != ("external_id",):
+            return self.columns
+        own_id = Column("external_id", Type.TEXT, ("id",), "Gazelle's id of this record.", null=False)
+        return (own_id, *self.columns)
+
+    def column(self, name: str) -> Column:
+        return next(column for column in self.all_columns if column.name == name)
+
+    @property
+    def references(self) -> dict[str, str]:
+        """Column name → the table it refers to."""
+        return {column.name: column.references for column in self.columns if column.references}
+
+
+class Missing(NamedTuple):
+    """A stored record that a read did not show: its key, and its parent's id where `ByParent` needs it."""
+
+    key: tuple[str, ...]
+    parent: str | None = None
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a read is asked for, and therefore what it may speak for: all history, or a span of days.
+
+    Days are business days, in `zone`; `end` is exclusive. All history (`end` is None) begins at
+    `start` and has no upper bound. Tables without a date are always read whole, whatever the scope.
+    """
+
+    zone: ZoneInfo
+    start: date
+    end: date | None = None
+
+    @property
+    def whole(self) -> bool:
+        return self.end is None
+
+    def moment(self, day: date) -> datetime:
+        """When `day` begins in the company's time zone, in UTC."""
+        return datetime.combine(day, time(), self.zone).astimezone(timezone.utc)
+
+    def __str__(self) -> str:
+        return "all" if self.end is None else f"{self.start}..{self.end}"
