@@ -1,0 +1,22 @@
+"""Reading from Gazelle: HTTP, GraphQL, pages, typed rows. HTTP lives here and nowhere else.
+
+Keep out: SQL, Dagster. What is read is declared in `tables`.
+"""
+
+from gazelle_sync.gazelle.auth import ApiKey, OAuth, TokenFile
+from gazelle_sync.gazelle.client import Client
+from gazelle_sync.gazelle.errors import BrokenAnswer, GazelleError, NotAuthorized, Refused, Unavailable
+from gazelle_sync.gazelle.snapshot import Snapshot
+
+__all__ = [
+    "ApiKey",
+    "BrokenAnswer",
+    "Client",
+    "GazelleError",
+    "NotAuthorized",
+    "OAuth",
+    "Refused",
+    "Snapshot",
+    "TokenFile",
+    "Unavailable",
+]

@@ -1,0 +1,204 @@
+"""Who we are to Gazelle: a personal API key, or an OAuth token that is renewed and kept.
+
+Refresh tokens rotate: once used, the old one is dead. So a token is refreshed by one process at a time,
+and saved before it is used. Keep out: the login page's web server (`login`), a token's place in the
+database (`warehouse.tokens`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from filelock import FileLock
+
+from gazelle_sync.gazelle.errors import BrokenAnswer, NotAuthorized, Refused
+from gazelle_sync.gazelle.transport import Transport
+
+TOKEN_PATH = "/developer/oauth/token"  # noqa: S105  an address
+AUTHORIZE_PATH = "/developer/oauth/authorize"
+
+# A token is renewed so many seconds before it expires, so that none expires between two pages; but not sooner than
+# in the last tenth of its life, or one that lives for minutes would be renewed for each request.
+MARGIN = 300
+SHARE_OF_LIFE = 0.1
+
+
+class ApiKey:
+    """A personal key, sent as `x-gazelle-api-key` and without `Authorization`."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def headers(self) -> Mapping[str, str]:
+        return {"x-gazelle-api-key": self._key}
+
+    def renew(self, refused: Mapping[str, str]) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class Token:
+    """Gazelle's token reply. `expires_at` is in seconds since 1970; None when it was not told."""
+
+    access_token: str
+    refresh_token: str | None
+    expires_at: float | None
+    margin: float = field(default=MARGIN, compare=False)
+
+    def __repr__(self) -> str:
+        return f"Token(expires_at={self.expires_at})"
+
+    @staticmethod
+    def parse(reply: Any) -> Token:
+        """From the token endpoint's JSON, or a file that holds it. Raises `BrokenAnswer`."""
+        if not isinstance(reply, dict) or not isinstance(reply.get("access_token"), str):
+            raise BrokenAnswer("The token has no access_token. Run `gazelle-sync login`.")
+        created, lifetime = reply.get("created_at"), reply.get("expires_in")
+        tokens = reply["access_token"], reply.get("refresh_token")
+        if not isinstance(created, (int, float)) or not isinstance(lifetime, (int, float)):
+            return Token(*tokens, None)
+        return Token(*tokens, created + lifetime, min(MARGIN, SHARE_OF_LIFE * lifetime))
+
+    def to_json(self) -> dict[str, object]:
+        """In the token endpoint's own shape, so that `parse` reads it back."""
+        reply: dict[str, object] = {"access_token": self.access_token, "refresh_token": self.refresh_token}
+        if self.expires_at is not None:
+            now = int(time.time())
+            reply.update(created_at=now, expires_in=int(self.expires_at) - now)
+        return reply
+
+    @property
+    def stale(self) -> bool:
+        return self.expires_at is not None and time.time() > self.expires_at - self.margin
+
+
+class HeldToken(Protocol):
+    """The stored token, as the JSON object that `Token.parse` reads, while nobody else may change it."""
+
+    def read(self) -> dict[str, Any] | None: ...
+
+    def write(self, token: dict[str, object]) -> None: ...
+
+
+class TokenStore(Protocol):
+    """Where the token lives. `held` excludes every other process, on this host or any that shares it."""
+
+    def held(self) -> AbstractContextManager[HeldToken]: ...
+
+
+class TokenFile:
+    """A token in a JSON file that only its owner can read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @contextmanager
+    def held(self) -> Iterator[TokenFile]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{self._path}.lock", mode=0o600):
+            yield self
+
+    def read(self) -> dict[str, Any] | None:
+        try:
+            token: dict[str, Any] = json.loads(self._path.read_text())
+            Token.parse(token)
+        except FileNotFoundError:
+            return None
+        except (ValueError, BrokenAnswer):
+            raise NotAuthorized(f"{self._path} is not a token. Run `gazelle-sync login` to make a new one.") from None
+        return token
+
+    def write(self, token: dict[str, object]) -> None:
+        """Replaces the file at once: a crash leaves the old token or the new one, never a part."""
+        # mkstemp makes the file with mode 0600.
+        descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=".token-")
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                json.dump(token, file)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(self._path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+class OAuth:
+    """An OAuth app's token: read on first use, renewed before it expires and after a 401."""
+
+    def __init__(self, transport: Transport, client_id: str, client_secret: str, store: TokenStore) -> None:
+        self._transport = transport
+        self._app = {"client_id": client_id, "client_secret": client_secret}
+        self._store = store
+        self._token: Token | None = None
+        self._renewing = threading.Lock()
+
+    def headers(self) -> Mapping[str, str]:
+        """Raises `NotAuthorized` when there is no token, or it can't be renewed."""
+        with self._renewing:
+            if self._token is None or self._token.stale:
+                self._token = self._fresh_token(refused=None)
+            return self._headers(self._token)
+
+    def renew(self, refused: Mapping[str, str]) -> bool:
+        with self._renewing:
+            if self._token is not None and self._headers(self._token) == refused:
+                self._token = self._fresh_token(refused=self._token.access_token)
+            return True
+
+    def exchange(self, code: str, redirect_uri: str) -> None:
+        """Turns the code of an authorization into a token, and stores it."""
+        with self._store.held() as held:
+            held.write(self._ask("authorization_code", code=code, redirect_uri=redirect_uri).to_json())
+
+    def lasts(self) -> bool:
+        """Whether the stored token can be renewed when it expires; without that, a person has to log in again."""
+        with self._store.held() as held:
+            stored = held.read()
+            return stored is not None and Token.parse(stored).refresh_token is not None
+
+    @staticmethod
+    def _headers(token: Token) -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {token.access_token}"}
+
+    def _fresh_token(self, refused: str | None) -> Token:
+        with self._store.held() as held:
+            stored = held.read()
+            if stored is None:
+                raise NotAuthorized("There is no OAuth token yet. Run `gazelle-sync login`.")
+            token = Token.parse(stored)
+            # Another process may have renewed it while this one waited for the lock.
+            if token.access_token != refused and not token.stale:
+                return token
+            if token.refresh_token is None:
+                raise NotAuthorized("The OAuth token expired and has no refresh token. Run `gazelle-sync login`.")
+            renewed = self._ask("refresh_token", refresh_token=token.refresh_token)
+            # A reply without a refresh token means that the old one stays good.
+            renewed = replace(renewed, refresh_token=renewed.refresh_token or token.refresh_token)
+            held.write(renewed.to_json())
+            return renewed
+
+    def _ask(self, grant_type: str, **grant: str) -> Token:
+        def read(reply: Any) -> Token:
+            # By this machine's clock, which is the one that `stale` reads.
+            return Token.parse({**reply, "created_at": time.time()} if isinstance(reply, dict) else reply)
+
+        try:
+            return self._transport.post(
+                TOKEN_PATH, "the OAuth token", read, form={"grant_type": grant_type, **grant, **self._app}
+            )
+        except (Refused, NotAuthorized):
+            # The answer is not shown: an OAuth server may echo what it was sent.
+            raise NotAuthorized(
+                f"Gazelle refused the OAuth grant ({grant_type}): it is spent or revoked, or GAZELLE_CLIENT_ID and "
+                "GAZELLE_CLIENT_SECRET are not this app's. Run `gazelle-sync login`."
+            ) from None

@@ -1,0 +1,43 @@
+"""What can go wrong while reading; the class says whether trying again helps.
+
+    GazelleError
+    ├── Unavailable     tried until patience ran out; a later run may well succeed
+    ├── NotAuthorized   a person has to act: another key, or `gazelle-sync login`
+    ├── Refused         Gazelle understood and said no; the same query will fail again
+    └── BrokenAnswer    the answer contradicts itself; nothing can be concluded from it
+
+Messages never hold a token, a key, or a URL with credentials. Keep out: anything that acts on an error.
+"""
+
+
+class GazelleError(Exception):
+    """Reading from Gazelle failed. The message says what was asked, what came back and what to do."""
+
+
+class Unavailable(GazelleError):
+    """Gazelle could not be reached, or kept failing for longer than the client's patience."""
+
+
+class NotAuthorized(GazelleError):
+    """The credentials are missing, spent, revoked or wrong."""
+
+
+class Refused(GazelleError):
+    """Gazelle refused the request itself."""
+
+
+class BrokenAnswer(GazelleError):
+    """The answer is not of the shape that was asked for."""
+
+
+class Passing(Exception):
+    """A failure that may pass: the transport waits and tries again. Never seen outside this package.
+
+    `retry_after` is how many seconds the server asked to be left alone; `tries` bounds how often it is
+    worth asking, where time alone is not the bound.
+    """
+
+    def __init__(self, reason: str, *, retry_after: float | None = None, tries: int | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+        self.tries = tries

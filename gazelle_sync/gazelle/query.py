@@ -1,0 +1,121 @@
+"""From a declaration to GraphQL text: every query that is sent is made here, and asks for columns only.
+
+Keep out: sending (`client`), reading pages (`snapshot`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from gazelle_sync.tables.declaration import Bound, ById, ByParent, Connection, Nested, PlainList, Scope, Table
+
+# 100 and 200 have worked; the greatest page that Gazelle serves is not published.
+PAGE = 100
+# How many records one request asks for by id.
+BATCH = 25
+
+PAGE_FIELDS = "totalCount pageInfo { hasNextPage endCursor }"
+
+
+def selection(table: Table, *, without: str = "") -> str:
+    """The fields of a node that fill the table's columns; `without` leaves out one that is known anyway."""
+    tree: dict[str, Any] = {}
+    for column in table.all_columns:
+        for path in column.paths:
+            names = path.split(".")
+            if names[0] == without:
+                continue
+            branch = tree
+            for name in names:
+                branch = branch.setdefault(name, {})
+
+    def render(branch: Mapping[str, Any]) -> str:
+        return " ".join(f"{name} {{ {render(below)} }}" if below else name for name, below in branch.items())
+
+    return render(tree)
+
+
+def whole_list(table: Table, scope: Scope) -> str:
+    """The query that reads a table, a page at a time (`$after`)."""
+    read = table.read
+    if isinstance(read, PlainList):
+        return f"query {table.name} {{ {read.field} {{ {selection(table)} }} }}"
+    if isinstance(read, Connection):
+        connection, node = read, selection(table)
+    else:
+        connection = read.within
+        node = f"id {nested(table, read, first=read.first)}"
+    limits = window(connection, scope)
+    return f"query {table.name}($after: String) {{ {page(connection.field, node, connection.arguments, limits)} }}"
+
+
+def rest_of_nested(table: Table, read: Nested) -> str:
+    """The query that reads one parent's nested list, a page at a time (`$id`, `$after`)."""
+    record = f"{read.record.field}({read.record.argument}: $id)"
+    return f"query {table.name}($id: String!, $after: String) {{ {record} {{ {nested(table, read, after=True)} }} }}"
+
+
+def within_parent(table: Table, read: Connection, parent: ByParent) -> str:
+    """The query that reads what the table's connection has for one parent (`$id`, `$after`)."""
+    narrowed = page(read.field, selection(table), read.arguments, f"{parent.argument}: $id")
+    return f"query {table.name}($id: String!, $after: String) {{ {narrowed} }}"
+
+
+def by_ids(table: Table, record: ById, count: int) -> str:
+    """The query that asks for `count` records by id (`$id0` …), under the names `r0` …"""
+    variables = ", ".join(f"$id{n}: String!" for n in range(count))
+    node = selection(table)
+    records = " ".join(f"r{n}: {record.field}({record.argument}: $id{n}) {{ {node} }}" for n in range(count))
+    return f"query {table.name}({variables}) {{ {records} }}"
+
+
+def page(field: str, node: str, *arguments: str, after: bool = True, first: int = PAGE) -> str:
+    given = ", ".join(part for part in (f"first: {first}", "after: $after" if after else "", *arguments) if part)
+    return f"{field}({given}) {{ {PAGE_FIELDS} nodes {{ {node} }} }}"
+
+
+def nested(table: Table, read: Nested, *, after: bool = False, first: int = PAGE) -> str:
+    return page(read.field, selection(table, without=read.back), read.arguments, after=after, first=first)
+
+
+def window(connection: Connection, scope: Scope) -> str:
+    """The arguments that limit a connection to a scope: `filters: {startOn: "2026-11-01"}`."""
+    arguments: dict[str, Any] = {}
+    for path, bound in connection.window.items():
+        if bound is Bound.LAST_DAY and scope.end is None:
+            continue
+        *parents, name = path.split(".")
+        branch = arguments
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        branch[name] = bound_value(bound, scope)
+    return ", ".join(f"{name}: {literal(value)}" for name, value in arguments.items())
+
+
+def bound_value(bound: Bound, scope: Scope) -> str:
+    if bound is Bound.FIRST_DAY:
+        return scope.start.isoformat()
+    if bound is Bound.START:
+        return scope.moment(scope.start).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert scope.end is not None, "window() leaves out the last day of a scope that has no end"
+    return (scope.end - timedelta(days=1)).isoformat()
+
+
+def literal(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {literal(below)}" for name, below in value.items()) + "}"
+    return json.dumps(value)
+
+
+def all_queries(table: Table, scope: Scope) -> Iterable[str]:
+    """Every query that reading this table can send."""
+    yield whole_list(table, scope)
+    if isinstance(table.read, Nested):
+        yield rest_of_nested(table, table.read)
+    if isinstance(table.gone_when, ById):
+        yield by_ids(table, table.gone_when, 2)
+    if isinstance(table.gone_when, ByParent) and isinstance(table.read, Connection):
+        yield within_parent(table, table.read, table.gone_when)

@@ -1,0 +1,265 @@
+"""From a node of the API's answer to a typed row, or to a reject that says what is wrong with it.
+
+Any JSON value may stand in any field: it becomes a value that PostgreSQL takes and gives back equal, or
+a reject; never an exception, never silence. Keep out: SQL, HTTP, and the declarations themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from operator import itemgetter
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from gazelle_sync.tables.declaration import Column, Table, Type
+
+Row = list[object]
+
+# PostgreSQL's text has no NUL, and its UTF-8 no lone surrogates; both can be written in JSON.
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+NUMBER = re.compile(r"[+-]?\d{1,500}(\.\d{1,500})?([eE][+-]?\d{1,2})?", re.ASCII)
+INTEGER_LIMIT = 2**31
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A record, or a part of one, that could not be stored as it came.
+
+    `key` is what identifies the record, None where even that is missing. `payload` is the node as the
+    API sent it. `loaded` says whether the rest of the row is stored.
+    """
+
+    key: tuple[str, ...] | None
+    reason: str
+    payload: object
+    loaded: bool
+
+
+class Unsound(ValueError):
+    """A value that its column can't hold; the message says why."""
+
+
+class Repaired(Exception):
+    """A value that is stored though something about it was wrong: what, and what takes its place."""
+
+    def __init__(self, value: object, reason: str) -> None:
+        super().__init__(reason)
+        self.value = value
+
+
+class RowReader:
+    """Reads the nodes of one table. `rejects` grows as it goes."""
+
+    def __init__(self, table: Table, zone: ZoneInfo) -> None:
+        self.rejects: list[Reject] = []
+        self._fields = [Field(column, zone) for column in table.all_columns]
+        self._reads = [field.read for field in self._fields]
+        self._key = itemgetter(*[table.all_columns.index(table.column(name)) for name in table.key])
+        self._composite = len(table.key) > 1
+
+    def row(self, node: object) -> Row | None:
+        """The row in the order of `table.all_columns`; None when it is set aside whole."""
+        try:
+            return [read(node) for read in self._reads]
+        except (Repaired, Unsound, KeyError):
+            return self._row_with_problems(node)
+
+    def _row_with_problems(self, node: object) -> Row | None:
+        """Field by field: what can be kept of the row, and a reject that says what is wrong with it."""
+        row: Row = []
+        reasons: list[str] = []
+        sound = True
+        for field in self._fields:
+            try:
+                row.append(field.read(node))
+            except Repaired as repair:
+                row.append(repair.value)
+                reasons.append(f"{field.name}: {repair}")
+            except Unsound as problem:
+                row.append(None)
+                reasons.append(f"{field.name}: {problem}")
+                sound = sound and field.may_be_null
+            except KeyError as missing:
+                # Not asked for or not answered is not the same as null: storing null would blank it.
+                row.append(None)
+                reasons.append(f"{field.name}: {missing} is missing from the answer")
+                sound = False
+        self.rejects.append(Reject(self.key(row), "; ".join(reasons), node, sound))
+        return row if sound else None
+
+    def key(self, row: Sequence[object]) -> tuple[str, ...] | None:
+        """What identifies the row, also one that is set aside; None when a part of it is missing."""
+        values = self._key(row)
+        key: tuple[str, ...] = values if self._composite else (values,)
+        return None if None in key else key
+
+
+class Field:
+    """One column's way from a node to its value."""
+
+    def __init__(self, column: Column, zone: ZoneInfo) -> None:
+        self.name = column.name
+        self.may_be_null = column.null
+        self._paths = column.paths
+        self._getters = [getter(path) for path in column.paths]
+        self._convert = converter(column.type, zone)
+        self._derive = column.derive
+        self.read: Callable[[Any], object] = self._read_derived if self._derive else self._read_plain
+        self._get = self._getters[0]
+
+    def _read_plain(self, node: Any) -> object:
+        try:
+            value = self._get(node)
+        except TypeError:
+            raise Unsound("the answer is not of the shape that was asked for") from None
+        if value is None:
+            if self.may_be_null:
+                return None
+            raise Unsound("null, where a value is needed")
+        return self._convert(value)
+
+    def _read_derived(self, node: Any) -> object:
+        assert self._derive is not None
+        values: list[object] = []
+        problems: list[str] = []
+        for path, get in zip(self._paths, self._getters, strict=True):
+            try:
+                value = get(node)
+                values.append(None if value is None else self._convert(value))
+            except TypeError:
+                values.append(None)
+                problems.append(f"{path}: the answer is not of the shape that was asked for")
+            except Unsound as problem:
+                # What is sound in the others may do.
+                values.append(None)
+                problems.append(f"{path}: {problem}")
+            except Repaired as repaired:
+                values.append(repaired.value)
+                problems.append(f"{path}: {repaired}")
+        derived = self._derive(*values)
+        if derived is None and not self.may_be_null:
+            raise Unsound("; ".join(problems) or "null, where a value is needed")
+        if problems:
+            raise Repaired(derived, "; ".join(problems))
+        return derived
+
+
+def getter(path: str) -> Callable[[Any], object]:
+    """Follows a dotted path; null on the way is null. Raises KeyError and TypeError as the node does."""
+    first, *rest = path.split(".")
+    if not rest:
+        return itemgetter(first)
+
+    def get(node: Any) -> object:
+        value: Any = node[first]
+        for name in rest:
+            if value is None:
+                return None
+            value = value[name]
+        return value
+
+    return get
+
+
+def converter(kind: Type, zone: ZoneInfo) -> Callable[[Any], object]:
+    """The function that checks and converts a value that is not null; it raises `Unsound` or `Repaired`."""
+    return {
+        Type.TEXT: to_text,
+        Type.TEXT_ARRAY: to_text_array,
+        Type.INTEGER: to_integer,
+        Type.NUMERIC: to_numeric,
+        Type.BOOLEAN: to_boolean,
+        Type.DATE: to_day,
+        Type.TIMESTAMP: to_moment,
+        Type.LOCAL_DATE: lambda value: local(value, zone).date(),
+        Type.LOCAL_TIME: lambda value: local(value, zone).time(),
+    }[kind]
+
+
+def to_text(value: Any) -> str:
+    if type(value) is not str:
+        raise Unsound(f"{kind_of(value)}, where text is due")
+    if UNSTORABLE.search(value):
+        raise Repaired(
+            UNSTORABLE.sub(REPLACEMENT, value), "a NUL or a lone surrogate, which PostgreSQL can't hold, was replaced"
+        )
+    return value
+
+
+def to_text_array(value: Any) -> list[str]:
+    if type(value) is not list or any(type(element) is not str for element in value):
+        raise Unsound(f"{kind_of(value)}, where a list of texts is due")
+    if any(UNSTORABLE.search(element) for element in value):
+        raise Repaired(
+            [UNSTORABLE.sub(REPLACEMENT, element) for element in value],
+            "a NUL or a lone surrogate, which PostgreSQL can't hold, was replaced",
+        )
+    return value
+
+
+def to_integer(value: Any) -> int:
+    if type(value) is not int:
+        raise Unsound(f"{kind_of(value)}, where a whole number is due")
+    if not -INTEGER_LIMIT <= value < INTEGER_LIMIT:
+        raise Unsound("a number too large for a PostgreSQL integer")
+    return value
+
+
+def to_numeric(value: Any) -> Decimal | None:
+    """A number, or digits in a string, as coordinates come; a blank string is no number at all."""
+    if value == "":
+        return None
+    digits = value if type(value) is str else repr(value) if type(value) in (int, float) else ""
+    if not NUMBER.fullmatch(digits):
+        raise Unsound(f"{kind_of(value)}, where a number is due")
+    return Decimal(digits)
+
+
+def to_boolean(value: Any) -> bool:
+    if type(value) is not bool:
+        raise Unsound(f"{kind_of(value)}, where true or false is due")
+    return value
+
+
+def to_day(value: Any) -> date:
+    if type(value) is not str or not DAY.fullmatch(value):
+        raise Unsound(f"{kind_of(value)}, where a day (YYYY-MM-DD) is due")
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise Unsound("a day that is not in the calendar") from None
+
+
+def to_moment(value: Any) -> datetime:
+    """In UTC. Gazelle never sends a time without a zone, and one without could be any hour of the day."""
+    found = MOMENT.fullmatch(value) if type(value) is str else None
+    if found is None:
+        raise Unsound(f"{kind_of(value)}, where a moment (ISO 8601 with a zone) is due")
+    day, time, fraction, offset = found.groups()
+    try:
+        return datetime.fromisoformat(
+            f"{day}T{time}.{(fraction or '').ljust(6, '0')}{'+00:00' if offset == 'Z' else offset}"
+        ).astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        raise Unsound("a moment that is not in the calendar") from None
+
+
+def local(value: Any, zone: ZoneInfo) -> datetime:
+    try:
+        return to_moment(value).astimezone(zone)
+    except OverflowError:
+        raise Unsound("a moment that is not in the calendar") from None
+
+
+def kind_of(value: object) -> str:
+    """What a value is, for a reason that people read; never the value, which may be personal."""
+    names = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "an object"}
+    return "null" if value is None else names.get(type(value), type(value).__name__)
