@@ -1,0 +1,210 @@
+"""How the database is reached: one connection at a time, short transactions, what is tried again.
+
+Keep out: what is stored (`schema`) and how (`load`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import NullPool
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# Serialization failure, deadlock, and a server or pooler that goes away or is not there yet
+# (PostgreSQL manual, appendix A). Class 08 is every kind of connection exception.
+PASSING_STATES = {"40001", "40P01", "57P01", "57P02", "57P03"}
+# A server that answers, and won't have us: psycopg2 gives no state for that. Hosts lock out who insists.
+UNWELCOME = re.compile('authentication failed|no pg_hba.conf entry|(role|database) "[^"]*" does not exist')
+ATTEMPTS = 5
+# What libpq says of a connection that it could not make, and what helps. The first that fits is said.
+ADVICE = [
+    (
+        "Tenant or user not found|no such user",
+        "Through Supabase's poolers the user is role.project, such as postgres.abcdefghijklmnopqrst.",
+    ),
+    (
+        "authentication failed",
+        "The user or the password in SUPABASE_DB_URL is wrong. Supabase shows a password once: reset it in the "
+        "database settings. Characters such as @ / : # in it are written %40 %2F %3A %23.",
+    ),
+    (
+        "no pg_hba.conf entry",
+        "The server wants TLS, or does not let this address in: look at its network restrictions.",
+    ),
+    (
+        "certificate verify failed|root certificate file|server certificate for",
+        "The server's certificate could not be verified: sslrootcert has to be the file with Supabase's CA, which the "
+        "database settings offer, and the host the one that the certificate names.",
+    ),
+    (
+        'database "[^"]*" does not exist',
+        "The name after the last / of SUPABASE_DB_URL is the database; Supabase's is postgres.",
+    ),
+    (
+        # An address of IPv6 that no packet reaches, or a name that has none of IPv4.
+        r'[("][0-9a-f]*:[0-9a-f:.]*[)"].*(unreachable|timeout|timed out|[Nn]o route|assign requested|not supported)'
+        "|could not translate host name",
+        "Supabase's direct address is IPv6 only, and many hosts have none: take the string of the session pooler "
+        "(…pooler.supabase.com, port 5432). Otherwise the host's name is misspelt, or the project is paused.",
+    ),
+    (
+        "Connection refused",
+        "Nothing answers on that port: 5432 is the direct address and the session pooler, 6543 the transaction pooler.",
+    ),
+]
+
+
+class WarehouseError(Exception):
+    """The database refused, or can't be reached. The message says what to do, and holds no password."""
+
+
+def connect(url: str) -> Engine:
+    """An engine for a connection string of any dialect name; nothing is opened yet.
+
+    Raises `WarehouseError` for a string that is none, or that asks for a remote host without TLS.
+    """
+    try:
+        parsed = make_url(url)
+        if "@" in (parsed.host or ""):
+            raise ValueError("a part of the password was taken for the host")  # noqa: TRY301
+    except (ArgumentError, ValueError):
+        # The original message holds the string, and so the password.
+        raise WarehouseError(
+            "SUPABASE_DB_URL is not a connection string. It looks like postgresql://user:password@host:5432/database; "
+            "characters such as @ / : # in the password are written %40 %2F %3A %23."
+        ) from None
+    if not parsed.drivername.startswith("postgres"):
+        raise WarehouseError(f"SUPABASE_DB_URL is for {parsed.drivername}, and has to be for postgresql.")
+    return create_engine(
+        with_tls(parsed.set(drivername="postgresql+psycopg2")),
+        # A connection is opened for each short transaction and closed after it: none is held while the
+        # API is being read, and poolers with few places keep them.
+        poolclass=NullPool,
+        # Values are people's data: they stay out of error messages.
+        hide_parameters=True,
+        connect_args={"connect_timeout": 15, "application_name": "gazelle-sync"},
+    )
+
+
+def in_schema(url: str, schema: str) -> str:
+    """The connection string of the same database with names meant in `schema`, which is made if need be.
+
+    Not through a pooler: it refuses `options`. Raises `WarehouseError`.
+    """
+    engine = connect(url)
+
+    def work() -> None:
+        with transaction(engine) as cursor:
+            # Asked first: to make one takes a right on the database, even when there is nothing to make.
+            cursor.execute("SELECT to_regnamespace(%s)", (schema,))
+            if cursor.fetchone() == (None,):
+                cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+
+    persistently(work, f"Making the schema {schema}")
+    named = engine.url.update_query_dict({"options": f"-c search_path={schema}"})
+    return named.render_as_string(hide_password=False)
+
+
+def with_tls(url: URL) -> URL:
+    """The URL with TLS required, unless the database is on this machine."""
+    # As libpq looks for them; what is in the environment counts where the string says nothing.
+    hosts = [url.host, url.query.get("host"), url.query.get("hostaddr")]
+    if not any(hosts):
+        hosts = [os.environ.get("PGHOST"), os.environ.get("PGHOSTADDR")]
+    if all(is_local(str(host)) for host in hosts if host):
+        return url
+    mode = url.query.get("sslmode", "require")
+    if mode not in ("require", "verify-ca", "verify-full"):
+        raise WarehouseError(
+            f"SUPABASE_DB_URL has sslmode={mode} for a host that is not this machine: the password and all data "
+            "would travel in the clear. Use sslmode=require, or better verify-full."
+        )
+    return url.update_query_dict({"sslmode": str(mode)})
+
+
+def is_local(host: str) -> bool:
+    if host.startswith(("/", "@")) or host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Cursor]:
+    """A cursor in a transaction of its own: committed at the end, rolled back by an exception.
+
+    What a role or a pooler may have set is set here again, for this transaction only: a session setting
+    would leak to others through a pooler in transaction mode.
+    """
+    connection: Any = engine.raw_connection()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL statement_timeout = '15min'; "
+                "SET LOCAL lock_timeout = '10min'; SET LOCAL idle_in_transaction_session_timeout = '15min'"
+            )
+            yield cursor
+        connection.commit()
+    except BaseException:
+        # On a connection that is gone there is nothing to roll back, and the pool need not try.
+        if connection.dbapi_connection.closed:
+            connection.invalidate()
+        else:
+            connection.rollback()
+        raise
+    finally:
+        connection.close()
+
+
+def passing(error: psycopg2.Error) -> bool:
+    """Whether the same transaction may well succeed if it is run again.
+
+    A connection that breaks or can't be made gives an error without a state.
+    """
+    if error.pgcode is None:
+        lost = isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError))
+        return lost and not UNWELCOME.search(str(error))
+    return error.pgcode in PASSING_STATES or error.pgcode.startswith("08")
+
+
+def persistently(work: Callable[[], T], what: str, attempts: int = ATTEMPTS) -> T:
+    """Runs a whole transaction, again if it failed for a reason that passes. Raises `WarehouseError`."""
+    for attempt in range(1, attempts + 1):
+        try:
+            return work()
+        except psycopg2.Error as error:
+            if not passing(error) or attempt == attempts:
+                raise WarehouseError(f"{what} failed after {attempt} attempts: {described(error)}") from None
+            logger.warning("%s: %s; attempt %d follows", what, described(error), attempt + 1)
+            time.sleep(0.5 * 2 ** (attempt - 1))
+    raise AssertionError("unreachable")
+
+
+def described(error: psycopg2.Error) -> str:
+    """The error without the row that caused it, which psycopg2 appends as DETAIL and CONTEXT."""
+    primary = error.diag.message_primary if error.pgcode else " ".join(str(error).split())
+    hint = {
+        "42501": " Give the role of SUPABASE_DB_URL that right, or use the owner's (`gazelle-sync check` says which).",
+        "53100": " The database's disk is full: make room, then run the sync again.",
+        "57014": " It took longer than the timeout: look for something that holds a lock (pg_stat_activity).",
+    }.get(error.pgcode or "", "")
+    if not error.pgcode:
+        hint = next((f" {advice}" for pattern, advice in ADVICE if re.search(pattern, str(primary))), "")
+    return f"{primary} ({error.pgcode or 'no connection'}).{hint}"

@@ -1,0 +1,265 @@
+"""What a database is and allows, for `gazelle-sync check`. Nothing is changed.
+
+A fault is a `WarehouseError` that ends with the statement that mends it. Keep out: what a database should look like
+(`schema`), and making it so (`migrations`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+from sqlalchemy import Engine
+from sqlalchemy.dialects import postgresql as pg
+
+from gazelle_sync.tables import TABLES, Table
+from gazelle_sync.warehouse.connection import WarehouseError, described, persistently, transaction
+from gazelle_sync.warehouse.schema import OWNER_ONLY, SCHEMA, metadata
+
+# Declared type → what does as well: it holds every value that the sync writes.
+AS_GOOD = {"text": {"character varying"}, "integer": {"bigint", "numeric"}}
+
+
+def server(engine: Engine) -> str:
+    """The server's version. Raises `WarehouseError` when it can't be reached, or is too old."""
+    (version, number), *_ = rows(
+        engine, "SELECT current_setting('server_version'), current_setting('server_version_num')::int"
+    )
+    if number < 150000:
+        raise WarehouseError(f"PostgreSQL {version} is too old: at least 15 is needed.")
+    return f"PostgreSQL {version}"
+
+
+def clock_ahead(engine: Engine) -> float:
+    """How many seconds the database's clock is ahead of this machine's. Raises `WarehouseError`."""
+
+    def work() -> float:
+        with transaction(engine) as cursor:
+            before = time.time()
+            cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
+            (theirs,) = cursor.fetchone() or (before,)
+            return float(theirs) - (before + time.time()) / 2
+
+    return persistently(work, "Reading the database's clock", attempts=1)
+
+
+def pooler(engine: Engine) -> str | None:
+    """`transaction` or `session`, the mode of the pooler that answers; None when the server itself does.
+
+    A pooler gives its clients a number of its own for their connection, and the server knows another. In session
+    mode two open connections have a server process each; in transaction mode the idle one lends its own.
+    """
+    try:
+        with closing(alone(engine)) as first, closing(alone(engine)) as second:
+            if process(first) == first.info.backend_pid:
+                return None
+            # Somebody else may get the process that was just given back, so it is tried more than once.
+            return "transaction" if any(process(first) == process(second) for _ in range(5)) else "session"
+    except psycopg2.Error as error:
+        raise WarehouseError(f"Looking for a pooler failed: {described(error)}") from None
+
+
+def alone(engine: Engine) -> Connection:
+    """A connection where each statement is a transaction."""
+    pooled: Any = engine.raw_connection()
+    pooled.detach()
+    connection: Connection = pooled.dbapi_connection
+    connection.autocommit = True
+    return connection
+
+
+def process(connection: Connection) -> int:
+    """The number of the server's process that answers now."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int((cursor.fetchone() or (0,))[0])
+
+
+def privileges(engine: Engine) -> str:
+    """The role that the sync uses. Raises `WarehouseError` with the rights that it lacks."""
+    (role, database, schema, may_create, may_stage, closed, hidden), *_ = rows(
+        engine,
+        """
+        SELECT quote_ident(current_user), quote_ident(current_database()), to_regnamespace('gazelle')::text,
+               CASE WHEN to_regnamespace('gazelle') IS NULL
+                    THEN has_database_privilege(current_database(), 'CREATE')
+                    ELSE has_schema_privilege('gazelle', 'USAGE') AND has_schema_privilege('gazelle', 'CREATE') END,
+               has_database_privilege(current_database(), 'TEMPORARY'),
+               ARRAY(SELECT format('%%I', relname) FROM pg_class
+                     WHERE relnamespace = to_regnamespace('gazelle') AND relkind = 'r' AND relname = ANY (%(ours)s)
+                       AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
+                                AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))
+                     ORDER BY 1),
+               ARRAY(SELECT format('%%I', relname) FROM pg_class
+                     WHERE relnamespace = to_regnamespace('gazelle') AND relkind = 'r' AND relname = ANY (%(ours)s)
+                       AND NOT pg_has_role(relowner, 'USAGE') AND relrowsecurity
+                       AND NOT (SELECT rolbypassrls OR rolsuper FROM pg_roles WHERE rolname = current_user)
+                     ORDER BY 1)
+        """,
+        {"ours": ours(TABLES)},
+    )
+    if not may_create:
+        what = f"USAGE, CREATE ON SCHEMA {schema}" if schema else f"CREATE ON DATABASE {database}"
+        raise WarehouseError(f"The role {role} may not create tables. As the owner, run: GRANT {what} TO {role};")
+    if not may_stage:
+        raise WarehouseError(
+            f"The role {role} may not make temporary tables, which a sync compares with. As the owner, run: "
+            f"GRANT TEMPORARY ON DATABASE {database} TO {role};"
+        )
+    if closed:
+        raise WarehouseError(
+            f"The role {role} may not read and write {', '.join(closed)}. As the owner, run: "
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA gazelle TO {role};"
+        )
+    if hidden:
+        raise WarehouseError(
+            f"Row level security hides {', '.join(hidden)} from the role {role}, which is not their owner. As the "
+            f"owner, run: {statements('ALTER TABLE gazelle.{} OWNER TO ' + role, hidden)}"
+        )
+    return f"role {role}"
+
+
+def altered(engine: Engine, tables: Mapping[str, Table] = TABLES) -> None:
+    """Raises `WarehouseError` with the columns that have another type than the declared one.
+
+    `id` is the database's own affair: a table that was taken over keeps the ids that it had.
+    """
+    found = rows(
+        engine,
+        """
+        SELECT relname, attname, format_type(atttypid, atttypmod)
+        FROM pg_attribute JOIN pg_class ON attrelid = pg_class.oid
+        WHERE relnamespace = to_regnamespace('gazelle') AND relkind = 'r' AND attnum > 0 AND NOT attisdropped
+        ORDER BY relname, attnum
+        """,
+    )
+    declared = {
+        (table.name, column.name): column.type.compile(dialect=pg.dialect()).lower()  # type: ignore[no-untyped-call]
+        for table in metadata(tables).tables.values()
+        for column in table.columns
+        if column.name != "id"
+    }
+    wrong = [
+        (table, column, there, declared[table, column])
+        for table, column, there in found
+        if there not in {declared.get((table, column), there), *AS_GOOD.get(declared.get((table, column), ""), ())}
+    ]
+    if wrong:
+        told = ", ".join(f"{table}.{column} is {there}, declared {meant}" for table, column, there, meant in wrong)
+        mending = " ".join(
+            f'ALTER TABLE gazelle."{table}" ALTER "{column}" TYPE {meant} USING "{column}"{converted(there, meant)};'
+            for table, column, there, meant in wrong
+        )
+        raise WarehouseError(f"{told}. As the owner, look at what it holds, and run: {mending}")
+
+
+def converted(there: str, meant: str) -> str:
+    """Times without a zone are in UTC, as `migrate` takes them to be."""
+    return " AT TIME ZONE 'UTC'" if "with time zone" in meant and "without" in there else f"::{meant}"
+
+
+def unprotected(engine: Engine, tables: Mapping[str, Table] = TABLES) -> int:
+    """How many of our tables there are. Raises `WarehouseError` with those that have row level security off."""
+    found = rows(
+        engine,
+        "SELECT relname, relrowsecurity FROM pg_class WHERE relnamespace = to_regnamespace('gazelle') "
+        "AND relkind IN ('r', 'p') AND relname = ANY (%(ours)s) ORDER BY relname",
+        {"ours": ours(tables)},
+    )
+    if off := [name for name, protected in found if not protected]:
+        raise WarehouseError(
+            f"Row level security is off on {', '.join(off)}: a grant shows every row. As the owner, run (who read "
+            f"until now, needs a policy): {statements('ALTER TABLE gazelle.{} ENABLE ROW LEVEL SECURITY', off)}"
+        )
+    return len(found)
+
+
+def too_open(engine: Engine) -> None:
+    """Raises `WarehouseError` with what the public's roles may touch that nobody meant them to.
+
+    `anon` is everybody who has the project's public key, so nothing here is for it. A grant to `authenticated` is
+    meant where a policy for it stands beside it. Nobody but its owner gets the token.
+    """
+    # pg_class.reloptions holds a boolean as it was written.
+    found = rows(
+        engine,
+        """
+        SELECT relname, rolname FROM pg_class AS relation CROSS JOIN pg_roles AS role
+        WHERE relnamespace = to_regnamespace('gazelle') AND relkind IN ('r', 'p', 'v', 'm')
+          AND rolname IN ('anon', 'authenticated')
+          AND (has_any_column_privilege(role.oid, relation.oid, 'SELECT, INSERT, UPDATE')
+               OR has_table_privilege(role.oid, relation.oid, 'DELETE, TRUNCATE'))
+          AND (rolname = 'anon' OR relname = %(token)s OR CASE relkind
+               WHEN 'm' THEN true
+               WHEN 'v' THEN NOT coalesce((SELECT option_value::boolean FROM pg_options_to_table(reloptions)
+                                           WHERE option_name = 'security_invoker'), false)
+               ELSE NOT relrowsecurity OR has_table_privilege(role.oid, relation.oid, 'TRUNCATE')
+                    OR NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = relation.oid
+                                   AND (0 = ANY (polroles) OR role.oid = ANY (polroles))) END)
+        UNION
+        SELECT relname, coalesce(rolname, 'PUBLIC')
+        FROM pg_class AS relation CROSS JOIN aclexplode(relacl) LEFT JOIN pg_roles AS role ON role.oid = grantee
+        WHERE relnamespace = to_regnamespace('gazelle') AND relname = %(token)s AND grantee <> relowner
+        ORDER BY rolname, relname
+        """,
+        {"token": OWNER_ONLY},
+    )
+    if found:
+        by_role: dict[str, list[str]] = {}
+        for relation, role in found:
+            by_role.setdefault(role, []).append(f'{SCHEMA}."{relation}"' if '"' in relation else f"{SCHEMA}.{relation}")
+        told = "; ".join(f"{role} holds rights on {', '.join(names)}" for role, names in by_role.items())
+        mending = " ".join(
+            # What everybody may, they may too.
+            f"REVOKE ALL ON {', '.join(names)} FROM {role if role == 'PUBLIC' else f'PUBLIC, {role}'};"
+            for role, names in by_role.items()
+        )
+        raise WarehouseError(f"{told}, and no policy says that they should. As the owner, run: {mending}")
+
+
+def exposed(engine: Engine) -> bool | None:
+    """Whether the REST API serves schema `gazelle`; None where that can't be seen: no PostgREST, or its settings are
+    not in the database. Raises `WarehouseError` when they are, and do not name it."""
+    schemas = rows(
+        engine,
+        """
+        SELECT split_part(item, '=', 2) FROM pg_db_role_setting JOIN pg_roles ON pg_roles.oid = setrole,
+               unnest(setconfig) AS item
+        WHERE rolname = 'authenticator' AND item LIKE 'pgrst.db\\_schemas=%%'
+          AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+        ORDER BY setdatabase DESC
+        """,
+    )
+    if not schemas:
+        return None
+    listed = [name.strip(' "') for name in schemas[0][0].split(",") if name.strip()]
+    if SCHEMA not in listed:
+        raise WarehouseError(
+            f"The REST API does not serve the schema {SCHEMA}, only {', '.join(listed)}. Add it to the exposed schemas "
+            f"in Supabase's API settings, or run: ALTER ROLE authenticator SET pgrst.db_schemas = "
+            f"'{', '.join([*listed, SCHEMA])}'; NOTIFY pgrst, 'reload config';"
+        )
+    return True
+
+
+def ours(tables: Mapping[str, Table]) -> list[str]:
+    return [table.name for table in metadata(tables).tables.values()]
+
+
+def statements(pattern: str, names: list[str]) -> str:
+    return " ".join(f"{pattern.format(name)};" for name in names)
+
+
+def rows(engine: Engine, query: str, parameters: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
+    """Asked once: whoever asks for a check waits in front of it."""
+
+    def work() -> list[tuple[Any, ...]]:
+        with transaction(engine) as cursor:
+            cursor.execute(query, parameters or {})
+            return cursor.fetchall()
+
+    return persistently(work, "Reading the database", attempts=1)

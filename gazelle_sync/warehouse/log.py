@@ -1,0 +1,88 @@
+"""sync_log: one row per table per attempt, written with the load it tells of, or after it failed.
+
+Keep out: the load itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import psycopg2
+from psycopg2.extensions import cursor as Cursor
+from sqlalchemy import Engine
+
+from gazelle_sync.warehouse.connection import described, transaction
+
+if TYPE_CHECKING:
+    from gazelle_sync.warehouse.load import LoadReport
+
+logger = logging.getLogger(__name__)
+
+# What no text of PostgreSQL holds, nor a jsonb; an error may quote it from an answer.
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+COUNTS = (
+    "fetched",
+    "inserted",
+    "updated",
+    "unchanged",
+    "deleted",
+    "restored",
+    "rejected",
+    "api_requests",
+    "api_retries",
+)
+
+
+def loaded(cursor: Cursor, run_id: str, report: LoadReport, started: datetime) -> None:
+    """Within the load's own transaction: the log never tells of a load that did not happen."""
+    cursor.execute(
+        f"""
+        INSERT INTO gazelle.sync_log
+            (run_id, table_name, scope, status, started_at, finished_at, error, {", ".join(COUNTS)})
+        VALUES (%s, %s, %s, %s, %s, clock_timestamp(), %s, {", ".join(["%s"] * len(COUNTS))})
+        """,  # noqa: S608  names of columns, listed above
+        (
+            run_id,
+            report.table,
+            report.scope,
+            report.status,
+            started,
+            spelt_out("; ".join(report.warnings)) or None,
+            *(getattr(report, name) for name in COUNTS),
+        ),
+    )
+
+
+def failed(engine: Engine, *, run_id: str, table: str, scope: str, started: datetime, error: BaseException) -> None:
+    """The error itself is raised by whoever calls; a database that can't be told is logged, and no more."""
+    # What is no Exception ends the process: a signal, by whatever name it is raised.
+    why = spelt_out(f"{type(error).__name__}: {error}") if isinstance(error, Exception) else "interrupted"
+    try:
+        with transaction(engine) as cursor:
+            cursor.execute(
+                """
+                INSERT INTO gazelle.sync_log (run_id, table_name, scope, status, started_at, finished_at, error)
+                VALUES (%s, %s, %s, 'error', %s, clock_timestamp(), %s)
+                """,
+                (run_id, table, scope, started, why),
+            )
+    except psycopg2.Error as refused:
+        logger.error("sync_log could not be told that %s failed: %s", table, described(refused))  # noqa: TRY400
+
+
+def spelt_out(text: str) -> str:
+    """With what can't be stored written as it would be in JSON, such as `\\u0000`."""
+    return UNSTORABLE.sub(lambda character: f"\\u{ord(character[0]):04x}", text)
+
+
+def never_loaded(cursor: Cursor, table: str) -> bool:
+    cursor.execute(
+        "SELECT NOT EXISTS (SELECT FROM gazelle.sync_log WHERE table_name = %s AND status <> 'error')", (table,)
+    )
+    row = cursor.fetchone()
+    assert row is not None
+    return bool(row[0])

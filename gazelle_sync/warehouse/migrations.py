@@ -1,0 +1,258 @@
+"""Brings a database to the declared shape by adding what is missing: alembic compares, and additions run.
+
+What people added is theirs, so nothing is dropped, renamed or retyped. The comparison takes the place of
+revision files: a new declaration needs none, and a database of any earlier state arrives at the same shape.
+Keep out: the shape itself (`schema`, `views`), and rows (`load`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+import psycopg2.errors
+import sqlalchemy as sa
+from alembic.autogenerate import produce_migrations
+from alembic.operations import Operations, ops
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.exc import DBAPIError
+
+from gazelle_sync.tables import TABLES, Table
+from gazelle_sync.warehouse.connection import WarehouseError, persistently
+from gazelle_sync.warehouse.locks import MIGRATION
+from gazelle_sync.warehouse.schema import OWNER_ONLY, SCHEMA, metadata
+from gazelle_sync.warehouse.views import VIEWS
+
+logger = logging.getLogger(__name__)
+
+SUPABASE_ROLES = {"anon", "authenticated", "service_role"}
+
+ADDITIONS = (ops.CreateTableOp, ops.AddColumnOp, ops.CreateIndexOp, ops.AddConstraintOp)
+
+
+def migrate(engine: sa.Engine, tables: Mapping[str, Table] = TABLES) -> list[str]:
+    """Adds what the database lacks, in one transaction under the migrations' lock. What was added, in words.
+
+    Raises `WarehouseError`, also when the server is older than PostgreSQL 15.
+    """
+    shape = metadata(tables)
+
+    def work() -> list[str]:
+        try:
+            with engine.begin() as connection:
+                return bring_to(shape, connection)
+        except DBAPIError as error:
+            if isinstance(error.orig, psycopg2.Error):
+                raise error.orig from None
+            raise
+
+    return persistently(work, "Preparing the tables")
+
+
+def bring_to(shape: sa.MetaData, connection: sa.Connection) -> list[str]:
+    connection.execute(sa.text("SET LOCAL statement_timeout = '15min'"))
+    connection.execute(sa.text(MIGRATION))
+    version: int = connection.scalar(sa.text("SELECT current_setting('server_version_num')::int")) or 0
+    if version < 150000:
+        raise WarehouseError(
+            f"PostgreSQL {version // 10000} is too old: views that run with their caller's rights came with 15."
+        )
+    roles = set(connection.scalars(sa.text("SELECT rolname FROM pg_roles")))
+    done: list[str] = []
+    if SCHEMA not in sa.inspect(connection).get_schema_names():
+        connection.execute(sa.schema.CreateSchema(SCHEMA))
+        done.append(f"schema {SCHEMA}")
+    there = set(sa.inspect(connection).get_table_names(SCHEMA))
+    context = comparison(connection)
+    operations = Operations(context)
+    for addition in missing(shape, context):
+        with fit_for_old_rows(addition):
+            operations.invoke(addition)
+        done.append(described(addition))
+        if isinstance(addition, ops.AddColumnOp) and addition.column.name == "synced_at":
+            # Rows of the old service are records, not placeholders.
+            connection.execute(sa.text(f'UPDATE {SCHEMA}."{addition.table_name}" SET synced_at = now()'))  # noqa: S608
+        if isinstance(addition, ops.CreateTableOp):
+            protect(connection, addition.table_name, roles)
+    for name in sorted(there & {table.name for table in shape.tables.values()}):
+        done += take_over(connection, shape.tables[f"{SCHEMA}.{name}"])
+    for name, query in VIEWS.items():
+        done += replace_view(connection, name, query, roles)
+    for line in done:
+        logger.info("added %s", line)
+    return done
+
+
+def lacking(engine: sa.Engine, tables: Mapping[str, Table] = TABLES) -> list[str]:
+    """What `migrate` would add of tables, columns, indexes and constraints, in words. Changes nothing."""
+    with engine.connect() as connection:
+        return [described(addition) for addition in missing(metadata(tables), comparison(connection))]
+
+
+def comparison(connection: sa.Connection) -> MigrationContext:
+    options = {"include_schemas": True, "include_name": ours, "compare_type": False}
+    return MigrationContext.configure(connection, opts=options)
+
+
+def missing(shape: sa.MetaData, context: MigrationContext) -> list[Any]:
+    """The operations that would add what the database lacks."""
+    assert context.connection is not None
+    with warnings.catch_warnings():
+        # Indexes on expressions, and types of extensions, that people added: reflected with a warning.
+        warnings.simplefilter("ignore", sa.exc.SAWarning)
+        found = produce_migrations(context, shape).upgrade_ops
+    lacking = [addition for addition in additions(found) if not already_there(context.connection, addition)]
+    # A new table can refer to an old one only once that one's key is unique.
+    return sorted(lacking, key=lambda addition: not isinstance(addition, ops.CreateUniqueConstraintOp))
+
+
+def ours(name: str | None, kind: str, parents: Any) -> bool:
+    """Only this schema is compared: what else is in the database is not our business."""
+    return name == SCHEMA if kind == "schema" else True
+
+
+def additions(found: ops.OpContainer | None) -> Iterator[Any]:
+    """The operations that add; those that would drop or change something are left out."""
+    for operation in found.ops if found else []:
+        if isinstance(operation, ops.OpContainer):
+            yield from additions(operation)
+        elif isinstance(operation, ADDITIONS):
+            yield operation
+
+
+def already_there(connection: sa.Connection, addition: Any) -> bool:
+    """Whether a constraint exists under a name of somebody else's choice, or an index was made anew by somebody."""
+    inspector = sa.inspect(connection)
+    if isinstance(addition, ops.CreateIndexOp):
+        old = inspector.has_table(addition.table_name, schema=SCHEMA)
+        indexes = inspector.get_indexes(addition.table_name, schema=SCHEMA) if old else []
+        return addition.index_name in [index["name"] for index in indexes]
+    if isinstance(addition, ops.CreateUniqueConstraintOp):
+        indexes = inspector.get_indexes(addition.table_name, schema=SCHEMA)
+        constraints = inspector.get_unique_constraints(addition.table_name, schema=SCHEMA)
+        unique: list[list[str | None]] = [index["column_names"] for index in indexes if index["unique"]]
+        unique.extend(list(constraint["column_names"]) for constraint in constraints)
+        return [str(column) for column in addition.columns] in unique
+    if isinstance(addition, ops.CreateForeignKeyOp):
+        keys = inspector.get_foreign_keys(addition.source_table, schema=SCHEMA)
+        return any(
+            key["constrained_columns"] == list(addition.local_cols) and key["referred_table"] == addition.referent_table
+            for key in keys
+        )
+    return False
+
+
+@contextmanager
+def fit_for_old_rows(addition: Any) -> Iterator[None]:
+    """Makes an addition possible on a table that has rows: `take_over` tightens it after filling them."""
+    if isinstance(addition, ops.CreateForeignKeyOp):
+        # Rows of the old service may point at parents that were never mirrored; new rows are checked.
+        addition.kw["postgresql_not_valid"] = True
+    if isinstance(addition, ops.AddColumnOp) and addition.column.server_default is None:
+        declared, addition.column.nullable = addition.column.nullable, True
+        try:
+            yield
+        finally:
+            addition.column.nullable = declared
+    else:
+        yield
+
+
+def take_over(connection: sa.Connection, table: sa.Table) -> list[str]:
+    """Fits a table that existed before to what `load` relies on, with its rows, ids and foreign columns."""
+    done = []
+    there = {column["name"]: column for column in sa.inspect(connection).get_columns(table.name, schema=SCHEMA)}
+    quoted = connection.dialect.identifier_preparer.format_table(table)
+    for column in table.columns:
+        old = there.get(column.name)
+        if old is None:
+            continue
+        name = connection.dialect.identifier_preparer.quote(column.name)
+        if isinstance(column.type, sa.DateTime) and isinstance(old["type"], sa.DateTime) and not old["type"].timezone:
+            done += if_nothing_depends(
+                connection,
+                f"ALTER TABLE {quoted} ALTER {name} TYPE timestamptz USING {name} AT TIME ZONE 'UTC'",
+                f"a time zone for {table.name}.{column.name}",
+            )
+        if not column.nullable and old["nullable"]:
+            if filler := column.info.get("placeholder"):
+                connection.execute(sa.text(f"UPDATE {quoted} SET {name} = {filler} WHERE {name} IS NULL"))  # noqa: S608
+                if column.server_default is not None:
+                    connection.execute(sa.text(f"ALTER TABLE {quoted} ALTER {name} SET DEFAULT {filler}"))
+            done += if_nothing_depends(
+                connection,
+                f"ALTER TABLE {quoted} ALTER {name} SET NOT NULL",
+                f"not null for {table.name}.{column.name}",
+            )
+    return done
+
+
+def if_nothing_depends(connection: sa.Connection, statement: str, what: str) -> list[str]:
+    """Runs a statement that people's views, indexes or rows may forbid; theirs stand, and the sync does without."""
+    try:
+        with connection.begin_nested():
+            connection.execute(sa.text(statement))
+    except (sa.exc.NotSupportedError, sa.exc.IntegrityError, sa.exc.ProgrammingError) as error:
+        if isinstance(error.orig, psycopg2.errors.InsufficientPrivilege):
+            raise
+        logger.warning("left as it is, no %s: %s", what, type(error.orig).__name__)
+        return []
+    return [what]
+
+
+def protect(connection: sa.Connection, name: str, roles: Iterable[str]) -> None:
+    """Row level security from the first moment; of Supabase's roles, only the service may read."""
+    table = f'{SCHEMA}."{name}"'
+    connection.execute(sa.text(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"))
+    if name == OWNER_ONLY:
+        connection.execute(sa.text(f"REVOKE ALL ON {table} FROM PUBLIC"))
+        for role in SUPABASE_ROLES & set(roles):
+            connection.execute(sa.text(f"REVOKE ALL ON {table} FROM {role}"))
+        return
+    restrict(connection, table, roles)
+    if "service_role" in roles:
+        connection.execute(sa.text(f"GRANT USAGE ON SCHEMA {SCHEMA} TO service_role"))
+        reads = f"CREATE POLICY service_role_reads ON {table} FOR SELECT TO service_role USING (true)"
+        connection.execute(sa.text(reads))
+
+
+def restrict(connection: sa.Connection, relation: str, roles: Iterable[str]) -> None:
+    """Takes back what default privileges may have given."""
+    for role in SUPABASE_ROLES & set(roles):
+        connection.execute(sa.text(f"REVOKE ALL ON {relation} FROM {role}"))
+    if "service_role" in roles:
+        connection.execute(sa.text(f"GRANT SELECT ON {relation} TO service_role"))
+
+
+def replace_view(connection: sa.Connection, name: str, query: str, roles: Iterable[str]) -> list[str]:
+    """Makes a view, or makes it anew when its text is not the one that its comment has the digest of."""
+    view = f"{SCHEMA}.{name}"
+    digest = f"gazelle-sync {hashlib.sha256(query.encode()).hexdigest()[:12]}"
+    if connection.scalar(sa.text("SELECT obj_description(to_regclass(:view))"), {"view": view}) == digest:
+        return []
+    new = connection.scalar(sa.text("SELECT to_regclass(:view) IS NULL"), {"view": view})
+    # A colon would be taken for a parameter.
+    escaped = query.replace(":", "\\:")
+    connection.execute(sa.text(f"CREATE OR REPLACE VIEW {view} WITH (security_invoker = true) AS {escaped}"))
+    connection.execute(sa.text(f"COMMENT ON VIEW {view} IS '{digest}'"))
+    if new:
+        # Later, what people granted is theirs.
+        restrict(connection, view, roles)
+    return [f"view {name}"]
+
+
+def described(addition: Any) -> str:
+    if isinstance(addition, ops.CreateTableOp):
+        return f"table {addition.table_name}"
+    if isinstance(addition, ops.AddColumnOp):
+        return f"column {addition.table_name}.{addition.column.name}"
+    if isinstance(addition, ops.CreateForeignKeyOp):
+        return f"foreign key {addition.source_table}.{', '.join(addition.local_cols)}"
+    if isinstance(addition, ops.CreateIndexOp):
+        return f"index {addition.index_name}"
+    return f"constraint {addition.constraint_name}"
