@@ -1,0 +1,11 @@
+"""A sign of life for a watcher outside, who tells when it stays away. Keep out: when it is given."""
+
+from __future__ import annotations
+
+from gazelle_sync.alerts import web
+
+
+def heartbeat(url: str) -> None:
+    """Asks for the address once. Raises `NotSent` (no answer, or none of 2xx) and `ValueError` (no address)."""
+    web.check(url, "HEARTBEAT_URL")
+    web.ask("GET", url, "The heartbeat's address")

@@ -1,0 +1,180 @@
+"""What is remembered between runs, in one file that several processes share: what is open, and what waits.
+
+Keep out: deciding what is said (`outbox`), and sending.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from gazelle_sync.alerts.channel import Message
+from gazelle_sync.alerts.incident import Incident, Kind
+
+logger = logging.getLogger(__name__)
+
+# Seconds. The file is held for as long as it takes to write it; whoever holds it for longer is stuck.
+PATIENCE = 30.0
+
+# Seconds to wait while another process sends: servers that don't answer take it that long.
+PATIENCE_WHILE_SENDING = 120.0
+
+
+@dataclass
+class Open:
+    """An incident that is not well yet, and the names of the channels that hear of it."""
+
+    incident: Incident
+    told: list[str]
+
+
+@dataclass
+class Waiting:
+    """A message that one channel has still to send; `taken_by` are the recipients who have it."""
+
+    message: Message
+    tries: int = 0
+    why: str = ""
+    taken_by: list[str] = field(default_factory=list)
+
+
+@dataclass
+class State:
+    """By key, what is open; by channel's name, what waits, the oldest first."""
+
+    open: dict[str, Open] = field(default_factory=dict)
+    waiting: dict[str, list[Waiting]] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        document = {
+            "open": {key: {**asdict(opened.incident), "told": opened.told} for key, opened in self.open.items()},
+            "waiting": {name: [asdict(entry) for entry in entries] for name, entries in self.waiting.items()},
+        }
+        return json.dumps(document, indent=1, default=_plain)
+
+    @staticmethod
+    def parse(text: str) -> State:
+        """Raises `ValueError` for anything that `to_json` didn't make."""
+        try:
+            document = json.loads(text)
+            return State(
+                open={key: _open(value) for key, value in document["open"].items()},
+                waiting={name: [_waiting(value) for value in entries] for name, entries in document["waiting"].items()},
+            )
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"it is not of the shape of this file ({type(error).__name__})") from None
+
+
+class StateFile:
+    """The file, which only its owner can read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @contextmanager
+    def held(self) -> Iterator[tuple[State, Path | None]]:
+        """What is remembered, while no other process may change it; what was changed is written at the end.
+
+        A file that can't be understood is renamed, and a new one begun: the second of the pair says how it is
+        called now. Raises `OSError` where the file can't be read or written, `filelock.Timeout` where another
+        process keeps it.
+        """
+        with self._locked("lock", PATIENCE):
+            before, state, set_aside = self._read()
+            yield state, set_aside
+            after = state.to_json()
+            if after != before:
+                self._write(after)
+
+    def sending(self) -> AbstractContextManager[None]:
+        """Keeps other processes from sending what this one is sending. Raises `filelock.Timeout`."""
+        return self._locked("sending.lock", PATIENCE_WHILE_SENDING)
+
+    @contextmanager
+    def _locked(self, name: str, patience: float) -> Iterator[None]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{self._path}.{name}", timeout=patience, mode=0o600):
+            yield
+
+    def _read(self) -> tuple[str, State, Path | None]:
+        try:
+            text = self._path.read_text(encoding="utf-8")
+            return text, State.parse(text), None
+        except FileNotFoundError:
+            return "", State(), None
+        except ValueError as error:
+            set_aside = self._path.with_name(
+                f"{self._path.name}.unreadable-{datetime.now(timezone.utc):%Y%m%dT%H%M%S.%fZ}"
+            )
+            self._path.rename(set_aside)
+            # Not the error's text, which may quote the file.
+            logger.error("%s could not be understood (%s) and is now %s", self._path, type(error).__name__, set_aside)  # noqa: TRY400
+            return "", State(), set_aside
+
+    def _write(self, text: str) -> None:
+        """Replaces the file at once: a crash leaves the old one or the new one, never a part."""
+        # mkstemp makes the file with mode 0600.
+        descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}-")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(self._path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Kind):
+        return str(value.value)
+    raise TypeError(f"{type(value).__name__} has no place in the state file")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _open(value: dict[str, Any]) -> Open:
+    return Open(
+        Incident(
+            kind=Kind(value["kind"]),
+            key=_text(value["key"]),
+            about=_text(value["about"]),
+            since=datetime.fromisoformat(value["since"]),
+            why=_text(value["why"]),
+            link=None if value["link"] is None else _text(value["link"]),
+            advice=None if value["advice"] is None else _text(value["advice"]),
+        ),
+        told=[_text(name) for name in value["told"]],
+    )
+
+
+def _waiting(value: dict[str, Any]) -> Waiting:
+    message = value["message"]
+    return Waiting(
+        Message(
+            id=_text(message["id"]),
+            at=datetime.fromisoformat(message["at"]),
+            subject=_text(message["subject"]),
+            body=_text(message["body"]),
+        ),
+        tries=int(value["tries"]),
+        why=_text(value["why"]),
+        taken_by=[_text(address) for address in value["taken_by"]],
+    )
