@@ -1,0 +1,140 @@
+"""One asset per declared table: it says what to read, and the IO manager reads and stores it.
+
+Keep out: HTTP and SQL, and anything about one table in particular (`tables`).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dagster import (
+    AssetExecutionContext,
+    AssetKey,
+    AssetsDefinition,
+    BackfillPolicy,
+    CodeReferencesMetadataValue,
+    Config,
+    FreshnessPolicy,
+    LocalFileCodeReference,
+    MaterializeResult,
+    MetadataValue,
+    MonthlyPartitionsDefinition,
+    TableColumn,
+    TableColumnConstraints,
+    TableColumnDep,
+    TableColumnLineage,
+    TableSchema,
+    asset,
+)
+from pydantic import Field
+
+from gazelle_sync import environment, page
+from gazelle_sync.gazelle import Snapshot
+from gazelle_sync.language import Speech
+from gazelle_sync.page import FRESH_FOR
+from gazelle_sync.partitions import days_of
+from gazelle_sync.resources import GazelleResource, PostgresResource
+from gazelle_sync.services import VAR
+from gazelle_sync.tables import TABLES, Table, declaration
+from gazelle_sync.warehouse import SCHEMA
+
+STATUS_PAGE = VAR / "status.html"
+
+
+class MirrorConfig(Config):
+    """What may be chosen when a table is materialized."""
+
+    allow_mass_delete: bool = Field(
+        default=False,
+        description="Mark any number of records as deleted, once: for the day on which that is right.",
+    )
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """What the IO manager is given: what to read, and how to treat it."""
+
+    snapshot: Snapshot
+    allow_mass_delete: bool
+
+
+def asset_key(table: str) -> AssetKey:
+    return AssetKey([SCHEMA, table])
+
+
+def mirror_of(table: Table, months: MonthlyPartitionsDefinition) -> AssetsDefinition:
+    @asset(
+        key=asset_key(table.name),
+        # The same order as the foreign keys', and the one that the declaration asks for.
+        deps=sorted({asset_key(parent) for parent in (*table.references.values(), *table.after) if parent in TABLES}),
+        description=table.comment,
+        group_name=SCHEMA,
+        kinds={"graphql", "postgres"},
+        owners=["team:gazelle-sync"],
+        metadata={
+            "dagster/table_name": f"{SCHEMA}.{table.name}",
+            "dagster/column_schema": column_schema(table),
+            "dagster/code_references": code_reference(table),
+        },
+        freshness_policy=FreshnessPolicy.time_window(fail_window=FRESH_FOR),
+        partitions_def=months if table.dated_by else None,
+        # A range of months is one run and one pass over the API.
+        backfill_policy=BackfillPolicy.single_run() if table.dated_by else None,
+        io_manager_key="warehouse",
+        output_required=True,
+    )
+    def mirror(context: AssetExecutionContext, config: MirrorConfig, gazelle: GazelleResource) -> Mirror:
+        return Mirror(gazelle.snapshot(table, days_of(context) if table.dated_by else None), config.allow_mass_delete)
+
+    return mirror
+
+
+def column_schema(table: Table) -> TableSchema:
+    return TableSchema(
+        [
+            TableColumn(
+                column.name,
+                column.type.sql,
+                column.comment,
+                TableColumnConstraints(nullable=column.null, unique=(column.name,) == table.key),
+            )
+            for column in table.all_columns
+        ]
+    )
+
+
+def column_lineage(table: Table) -> TableColumnLineage:
+    """Which fields of the API each column comes from."""
+    source = AssetKey(["gazelle_api", table.name])
+    return TableColumnLineage(
+        {
+            column.name: [TableColumnDep(asset_key=source, column_name=path) for path in column.paths]
+            for column in table.all_columns
+        }
+    )
+
+
+def code_reference(table: Table) -> CodeReferencesMetadataValue:
+    """The file that declares the table."""
+    file = Path(declaration.__file__).with_name(f"{table.name}.py")
+    return CodeReferencesMetadataValue(
+        code_references=[LocalFileCodeReference(file_path=str(file), line_number=1, label=file.name)]
+    )
+
+
+@asset(
+    key="status_page",
+    deps=[asset_key(name) for name in TABLES],
+    description="The monitoring page, var/status.html: rows, runs, freshness and rejects, on one self-contained page.",
+    group_name=SCHEMA,
+    kinds={"html"},
+    owners=["team:gazelle-sync"],
+)
+def status_page(context: AssetExecutionContext, postgres: PostgresResource) -> MaterializeResult[None]:
+    settings = environment.settings()
+    seen = page.overview(postgres.engine())
+    page.write(STATUS_PAGE, seen, settings.zone, Speech(settings.language))
+    return MaterializeResult(metadata={"page": MetadataValue.path(str(STATUS_PAGE)), "open rejects": len(seen.rejects)})
+
+
+def mirrors(months: MonthlyPartitionsDefinition) -> list[AssetsDefinition]:
+    return [mirror_of(table, months) for table in TABLES.values()]

@@ -1,0 +1,88 @@
+"""The Postgres IO manager: an asset's rows into the warehouse, and a table back out as a DataFrame.
+
+Keep out: SQL (`warehouse`), and what is read (`assets`).
+"""
+
+from zoneinfo import ZoneInfo
+
+import pandas
+from dagster import (
+    ConfigurableIOManager,
+    InputContext,
+    MetadataValue,
+    MonthlyPartitionsDefinition,
+    OutputContext,
+    ResourceDependency,
+    TableColumn,
+    TableRecord,
+    TableSchema,
+)
+
+from gazelle_sync import warehouse
+from gazelle_sync.assets import Mirror, column_lineage
+from gazelle_sync.partitions import whole_range
+from gazelle_sync.resources import PostgresResource
+from gazelle_sync.tables import TABLES, Scope
+
+
+class PostgresIOManager(ConfigurableIOManager):
+    """Stores what a mirror's asset reads; `load_input` gives a downstream asset the table."""
+
+    postgres: ResourceDependency[PostgresResource]
+
+    def handle_output(self, context: OutputContext, obj: Mirror) -> None:
+        table, engine = obj.snapshot.table, self.postgres.migrated()
+        report = warehouse.load(engine, obj.snapshot, run_id=context.run_id, allow_mass_delete=obj.allow_mass_delete)
+        for warning in report.warnings:
+            context.log.warning(f"{report.table}: {warning}")
+        sample = warehouse.sample(engine, table)
+        context.add_output_metadata(
+            {
+                "dagster/row_count": report.rows,
+                "dagster/column_lineage": column_lineage(table),
+                "scope": report.scope,
+                "status": report.status,
+                "gazelle_count": report.expected,
+                "fetched": report.fetched,
+                "inserted": report.inserted,
+                "updated": report.updated,
+                "unchanged": report.unchanged,
+                "deleted": report.deleted,
+                "restored": report.restored,
+                "rejected": report.rejected,
+                "api_requests": report.api_requests,
+                "api_retries": report.api_retries,
+                "seconds": round(report.seconds, 3),
+                "sample": MetadataValue.table(
+                    [
+                        TableRecord({str(name): shown(value) for name, value in row.items()})
+                        for _, row in sample.iterrows()
+                    ],
+                    TableSchema([TableColumn(str(name)) for name in sample.columns]),
+                ),
+                "what changed": MetadataValue.md(f"```sql\n{warehouse.changes_query(context.run_id, table.name)}\n```"),
+            }
+        )
+
+    def load_input(self, context: InputContext) -> pandas.DataFrame:
+        """The table of the upstream asset with all its columns, those that people added too.
+
+        Of a dated table, the rows of the partitions that are asked for; all of them are every row.
+        """
+        table = TABLES[context.asset_key.path[-1]]
+        scope = None
+        if table.dated_by and context.has_asset_partitions and not all_months(context):
+            window = context.asset_partitions_time_window
+            scope = Scope(ZoneInfo(str(window.start.tzinfo)), window.start.date(), window.end.date())
+        return warehouse.read(self.postgres.engine(), table, scope)
+
+
+def all_months(context: InputContext) -> bool:
+    months = context.asset_partitions_def
+    assert isinstance(months, MonthlyPartitionsDefinition)
+    return context.asset_partition_key_range == whole_range(months)
+
+
+def shown(value: object) -> str | int | float | bool | None:
+    """A value as Dagster's tables take it."""
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

@@ -1,0 +1,44 @@
+"""The job that every sync is: the schedule's, the command's, and a click's.
+
+Keep out: what a table's asset does (`assets`), and when a job runs (`schedules`).
+"""
+
+from collections.abc import Mapping
+
+from dagster import AssetSelection, PartitionKeyRange, define_asset_job
+
+from gazelle_sync.tables import TABLES
+from gazelle_sync.warehouse import SCHEMA
+
+# The tables whose runs are for certain months.
+DATED = [table.name for table in TABLES.values() if table.dated_by]
+
+SYNC = define_asset_job(
+    "sync",
+    selection=AssetSelection.key_prefixes(SCHEMA),
+    description="Mirrors every table. The dated ones are read for the months that the run is for.",
+)
+
+HOURLY = define_asset_job(
+    "hourly",
+    selection=AssetSelection.assets(
+        *([SCHEMA, name] for name in ("clients", "pianos", "appointments", "appointment_pianos"))
+    ),
+    description="Clients, pianos and appointments: what a technician's day depends on.",
+)
+
+# On runs that the outside watcher expects every night.
+NIGHTLY_TAG = "gazelle-sync/nightly"
+
+
+def range_tags(months: PartitionKeyRange) -> Mapping[str, str]:
+    """The tags that make one run of a range of months; tables without a date ignore them."""
+    return {
+        "dagster/asset_partition_range_start": months.start,
+        "dagster/asset_partition_range_end": months.end,
+    }
+
+
+def nightly_tags(months: PartitionKeyRange) -> Mapping[str, str]:
+    """The tags of what the nightly schedule runs, and the command without options."""
+    return {**range_tags(months), NIGHTLY_TAG: "true"}

@@ -1,0 +1,138 @@
+"""A run in this process, of the same job as the schedule's, recorded in the same Dagster instance.
+
+Keep out: what is shown of it (`cli`), and what the job does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from typing import Any, TypeVar
+
+from dagster import ConfigurableResource, DagsterInstance, PartitionKeyRange
+
+from gazelle_sync import environment, warehouse
+from gazelle_sync.alerts import NotSent
+from gazelle_sync.assets import asset_key
+from gazelle_sync.definitions import alerts, defs, partitions, postgres, settings
+from gazelle_sync.environment import Misconfigured
+from gazelle_sync.jobs import SYNC, nightly_tags, range_tags
+from gazelle_sync.partitions import range_of_days, rolling_range, whole_range
+from gazelle_sync.schedules import NIGHTLY_AT, last_covered
+from gazelle_sync.tables import TABLES
+from gazelle_sync.watch import reason, table_of, watch_over
+
+Resource = TypeVar("Resource", bound=ConfigurableResource[Any])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did: its lines of `sync_log`, the tables that were not run, and failures that have no line.
+
+    `not_sent` is why people could not be told, None when they were or there was nothing to tell.
+    """
+
+    success: bool
+    log: list[dict[str, Any]]
+    not_run: list[str]
+    failures: list[str]
+    not_sent: str | None = None
+
+
+def months_to_read(*, full: bool, days: tuple[date, date] | None) -> PartitionKeyRange:
+    """The months for the dated tables. Raises `Misconfigured` for days before all history or too far ahead."""
+    if full:
+        return whole_range(partitions)
+    if days is None:
+        now = datetime.now(settings.zone)
+        return rolling_range(partitions, now.date(), last_covered(initialized(postgres), now))
+    months = range_of_days(partitions, *days)
+    if months.start > months.end:
+        whole = whole_range(partitions)
+        raise Misconfigured(
+            f"There is no month from {days[0]} to {days[1]}: history begins in {whole.start} (GAZELLE_HISTORY_START), "
+            f"and the last month is {whole.end}."
+        )
+    return months
+
+
+def due(now: datetime) -> bool:
+    """Whether the nightly run is still to be done: some table was not read since it was last 02:00, by `now`'s clock.
+
+    For whoever starts runs by a clock in another zone, or more often than needed.
+    """
+    at = datetime.combine(now.date(), NIGHTLY_AT, now.tzinfo)
+    if at > now:
+        at = datetime.combine(now.date() - timedelta(days=1), NIGHTLY_AT, now.tzinfo)
+    covered = warehouse.last_covered(initialized(postgres).engine(), TABLES)
+    # As moments: on the night when clocks go forward, 02:00 is the same as 03:00.
+    return covered is None or covered < at.astimezone(timezone.utc)
+
+
+def run(tables: Sequence[str], months: PartitionKeyRange, *, nightly: bool, allow_mass_delete: bool) -> Outcome:
+    """Runs the job for these tables, or all. Failures are in the outcome, not raised.
+
+    A `nightly` run is one that the outside watcher of the heartbeat expects.
+    """
+    os.environ.setdefault("DAGSTER_HOME", str(environment.ROOT))
+    names = [name for name in TABLES if name in tables or not tables]
+    ops = {asset_key(name).to_python_identifier(): {"config": {"allow_mass_delete": True}} for name in names}
+    with DagsterInstance.get() as instance:
+        result = defs.resolve_job_def(SYNC.name).execute_in_process(
+            instance=instance,
+            asset_selection=[asset_key(name) for name in names] if tables else None,
+            tags=dict(nightly_tags(months) if nightly else range_tags(months)) if dated(names) else {},
+            run_config={
+                "ops": ops if allow_mass_delete else {},
+                # The summary tells what happened; the whole story is in the log file and the UI.
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
+            raise_on_error=False,
+        )
+        not_sent = tell(instance)
+    try:
+        log = warehouse.run_log(initialized(postgres).engine(), result.run_id)
+    except warehouse.WarehouseError:
+        log = []
+    logged = {line["table_name"] for line in log}
+    # A run fails because a step did, and then has nothing to add; or before any step.
+    failed = [event for event in result.all_events if event.is_step_failure]
+    failed = failed or [event for event in result.all_events if event.is_run_failure]
+    failures = {table_of(event.step_key) or SYNC.name: reason(event) for event in failed}
+    return Outcome(
+        result.success,
+        log,
+        not_run=[name for name in names if name not in logged],
+        failures=[f"{about}: {why}" for about, why in failures.items() if about not in logged],
+        not_sent=not_sent,
+    )
+
+
+def dated(names: Sequence[str]) -> bool:
+    return any(TABLES[name].dated_by for name in names)
+
+
+def tell(instance: DagsterInstance) -> str | None:
+    """Tells people what there is to tell, as the daemon would if there is one. Why that failed, or None."""
+    resource = initialized(alerts)
+    if not resource.on:
+        return None
+
+    def look() -> None:
+        watch_over(instance, initialized(postgres), resource).look()
+
+    failures = []
+    # What can't be looked at, or a heartbeat that gets no answer, keeps nothing from being sent.
+    for step in (look, resource.deliver):
+        try:
+            step()
+        except (NotSent, ValueError, OSError) as error:
+            failures.append(str(error))
+    return "; ".join(dict.fromkeys(failures)) or None
+
+
+def initialized(resource: Resource) -> Resource:
+    """A resource with its environment variables read."""
+    return resource.process_config_and_initialize()  # type: ignore[no-any-return]
