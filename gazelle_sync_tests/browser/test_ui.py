@@ -1,0 +1,131 @@
+"""A newcomer's first day in the Dagster UI, in a real browser: one story, in the order in which it is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gazelle_sync.tables import TABLES
+from gazelle_sync_tests.browser.conftest import Desk
+from gazelle_sync_tests.daemon.instance import wait
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+    from gazelle_sync_tests.browser.ui import Ui
+
+DIALOG = "//*[@role='dialog']"
+MONTHS = "[2026-03-01...2026-05-01]"
+# What a README can carry.
+LARGEST = 200_000
+
+BACKFILLS = """
+query { partitionBackfillsOrError(limit: 10) { ... on PartitionBackfills { results {
+  id status partitionNames assetSelection { path } runs { id status } } } } }"""
+
+
+@pytest.fixture(scope="module")
+def ui(desk: Desk, browser: Chrome) -> Ui:
+    from gazelle_sync_tests.browser.ui import Ui
+
+    return Ui(browser, desk.instance.url)
+
+
+def newest_backfill(desk: Desk, before: int) -> str:
+    """The one that was just launched, when there were so many before."""
+
+    def launched() -> str | None:
+        backfills = desk.instance.ask(BACKFILLS)["results"]
+        return str(backfills[0]["id"]) if len(backfills) > before else None
+
+    found = wait(launched, "the backfill to be launched")
+    assert found is not None
+    return found
+
+
+def test_everything_is_materialized_from_the_asset_graph(desk: Desk, ui: Ui) -> None:
+    ui.open("/asset-groups")
+    ui.shows("Global asset lineage", *TABLES)
+    ui.click("Materialize all")
+    ui.shows("Launch runs to materialize", "Showing the last 90 days", "0 partitions")
+    ui.click("Show all partitions", DIALOG)
+    ui.click("All", DIALOG)
+    ui.click("Launch", DIALOG)
+    ended = desk.instance.backfill_ended(newest_backfill(desk, 0))
+    assert (ended["status"], {run["status"] for run in ended["runs"]}) == ("COMPLETED_SUCCESS", {"SUCCESS"})
+    ui.open("/runs")
+    ui.shows("partitions", "Success")
+
+
+def test_a_backfill_of_march_to_may_of_one_table_is_launched_in_its_dialog(desk: Desk, ui: Ui) -> None:
+    ui.open("/assets/gazelle/appointments")
+    ui.click("Materialize…")
+    # It opens on the last 90 days, with nothing selected.
+    ui.shows("Launch runs to materialize gazelle / appointments", "0 partitions")
+    ui.click("Show all partitions", DIALOG)
+    ui.type(MONTHS, "[role=dialog] input[type=text]")
+    ui.shows("3 partitions", "Backfills all partitions in a single run.")
+    ui.click("Launch", DIALOG)
+    backfill = newest_backfill(desk, 1)
+    ended = desk.instance.backfill_ended(backfill)
+    assert (ended["status"], len(ended["runs"])) == ("COMPLETED_SUCCESS", 1)
+    run = desk.instance.run(ended["runs"][0]["id"])
+    assert [each["partition"] for each in run["assetMaterializations"]] == ["2026-03-01", "2026-04-01", "2026-05-01"]
+    ui.open(f"/runs/b/{backfill}")
+    ui.shows("2026-03-01...2026-05-01", "gazelle / appointments", "100% completed")
+
+
+def test_the_result_of_a_check_is_shown_with_what_it_found(ui: Ui) -> None:
+    ui.open("/assets/gazelle/appointments?view=checks&checkDetail=count_agrees_with_gazelle")
+    ui.shows("There are as many records as Gazelle counts", "Passed", "in Gazelle", "here")
+
+
+def test_an_assets_page_plots_what_its_loads_did(ui: Ui, pictures: Path) -> None:
+    ui.open("/assets/gazelle/appointments")
+    ui.shows("Row count", "Columns", "Freshness policy", "gazelle.appointments")
+    for above in ("Status", "Description", "Columns"):
+        ui.click(above)
+    ui.click("Plots")
+    ui.wait(lambda: len(ui.canvases()) >= 10, "the plots")
+    ui.shows("dagster/row_count", "inserted", "unchanged", "seconds")
+    ui.picture(pictures / "asset.png")
+    assert (pictures / "asset.png").stat().st_size < LARGEST
+
+
+def test_the_status_page_needs_nothing_but_itself(desk: Desk, ui: Ui, pictures: Path) -> None:
+    page = desk.instance.project.root.parent / "status.html"
+    assert desk.instance.project.run("status", "--html", str(page)).code == 0
+    ui.driver.get(page.as_uri())
+    ui.shows("gazelle-sync", *TABLES, "The last")
+    assert len(ui.driver.find_elements("tag name", "svg")) == 2
+    assert ui.driver.execute_script("return performance.getEntriesByType('resource').length") == 0
+    ui.driver.set_window_size(1400, 1250)
+    ui.picture(pictures / "status.png")
+    assert (pictures / "status.png").stat().st_size < LARGEST
+
+
+def test_the_graph_shows_each_table_and_what_it_waits_for(ui: Ui, pictures: Path) -> None:
+    ui.driver.set_window_size(1400, 900)
+    ui.open("/asset-groups")
+    ui.click("Hide navigation")
+    ui.open("/asset-groups")
+    ui.shows(*TABLES, "status_page")
+    ui.wait(lambda: len(ui.driver.find_elements("css selector", "svg path")) > len(TABLES), "the arrows")
+    ui.picture(pictures / "assets.png")
+    assert (pictures / "assets.png").stat().st_size < LARGEST
+
+
+def test_a_run_that_fails_is_seen_with_its_reason_and_told_in_slack(desk: Desk, ui: Ui) -> None:
+    desk.sandbox("POST", "faults", kind="status", status=503, times=None)
+    try:
+        ui.open("/assets/gazelle/pianos")
+        ui.click("Materialize")
+        text = wait(lambda: desk.slack.texts, "the alert")[0]
+    finally:
+        desk.sandbox("DELETE", "faults")
+    assert "The run of “pianos” failed" in text
+    (address,) = [word for word in text.split() if "/runs/" in word]
+    ui.open(address.removeprefix(desk.instance.url))
+    ui.shows("Failure", "STEP_FAILURE", "503")

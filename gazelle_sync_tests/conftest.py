@@ -1,0 +1,172 @@
+"""What every test stands on: a real PostgreSQL, and the sandbox over real HTTP. Neither is ever mocked."""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import os
+import shutil
+import signal
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psycopg2
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.engine import make_url
+
+from gazelle_sync import embedded, environment, services, warehouse
+from gazelle_sync.gazelle import ApiKey, Client, Snapshot
+from gazelle_sync.gazelle.transport import Transport
+from gazelle_sync.sandbox import Account, Sandbox
+from gazelle_sync.tables import TABLES, Scope
+from gazelle_sync.warehouse import LoadReport
+from gazelle_sync.warehouse.connection import transaction
+
+TORONTO = ZoneInfo("America/Toronto")
+TODAY = date(2026, 3, 16)
+ALL = Scope(TORONTO, date(2017, 1, 1))
+# Of the tests that are about today: the day, and the beginning of a short history.
+NOW = datetime.now(TORONTO).date()
+HISTORY_START = (NOW - timedelta(days=180)).replace(day=1)
+
+
+def folder_for_postgres() -> Path:
+    """A folder that is removed at the end, after the server in it was stopped.
+
+    Not below pytest's own: each session of pytest that root starts closes that to other users, and so to a
+    PostgreSQL that still runs there, as a user of its own.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="gazelle-sync-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server_url() -> str:
+    """A PostgreSQL server: `TEST_DATABASE_URL`, or the embedded one in a folder of its own."""
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        return url
+    return embedded.database_url(folder_for_postgres())
+
+
+@pytest.fixture(scope="session")
+def database_url(server_url: str) -> Iterator[str]:
+    """A database of this test run's own, dropped at its end."""
+    name = f"gazelle_test_{uuid.uuid4().hex[:8]}"
+    admin = psycopg2.connect(make_url(server_url).set(drivername="postgresql").render_as_string(hide_password=False))
+    admin.autocommit = True
+    with admin.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+        try:
+            yield make_url(server_url).set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+        finally:
+            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            admin.close()
+
+
+@pytest.fixture
+def empty_engine(database_url: str) -> Engine:
+    """An engine on a database without schema `gazelle`."""
+    engine = warehouse.connect(database_url)
+    with transaction(engine) as cursor:
+        cursor.execute("DROP SCHEMA IF EXISTS gazelle CASCADE")
+    return engine
+
+
+@pytest.fixture
+def engine(empty_engine: Engine) -> Engine:
+    """An engine on a database with every table, all of them empty."""
+    warehouse.migrate(empty_engine)
+    return empty_engine
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """The typical account, as of `TODAY`, served over HTTP."""
+    with Sandbox(Account.typical(TODAY)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Iterator[Client]:
+    """A client in a hurry: it asks quickly, and gives up after a few seconds."""
+    client = client_of(sandbox)
+    yield client
+    client.close()
+
+
+def client_of(sandbox: Sandbox, **options: Any) -> Client:
+    transport = Transport(sandbox.url, **{"requests_per_second": 1000, "patience": 10, **options})
+    return Client(transport, ApiKey(sandbox.api_key))
+
+
+@pytest.fixture
+def mirror(engine: Engine, client: Client) -> Callable[..., LoadReport]:
+    """Mirrors one table, with `warehouse.load`'s options: `mirror("clients", allow_mass_delete=True)`."""
+
+    def mirror(table: str, scope: Scope = ALL, **options: Any) -> LoadReport:
+        snapshot = Snapshot(client, TABLES[table], scope)
+        return warehouse.load(engine, snapshot, **{"run_id": "test", **options})
+
+    return mirror
+
+
+@pytest.fixture
+def mirror_all(mirror: Callable[..., LoadReport]) -> Callable[..., dict[str, LoadReport]]:
+    """Mirrors every table in the order of their dependencies."""
+    return lambda *args, **options: {name: mirror(name, *args, **options) for name in TABLES}
+
+
+@pytest.fixture
+def rows(engine: Engine) -> Callable[..., list[dict[str, Any]]]:
+    """Runs a query: a list of rows as dictionaries."""
+    return lambda query, *parameters: query_rows(engine, query, *parameters)
+
+
+def query_rows(engine: Engine, query: str, *parameters: object) -> list[dict[str, Any]]:
+    with transaction(engine) as cursor:
+        cursor.execute(query, parameters)
+        if cursor.description is None:
+            return []
+        names = [column.name for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+# -- the project as it is installed -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[pytest.MonkeyPatch]:
+    """None of our variables is set, and the project's root is an empty folder: no `.env` of this machine is read."""
+    unset_everything(monkeypatch, tmp_path)
+    handlers = {ending: signal.getsignal(ending) for ending in (signal.SIGINT, signal.SIGTERM)}
+    yield monkeypatch
+    for ending, handler in handlers.items():
+        signal.signal(ending, handler)
+
+
+@pytest.fixture(scope="session")
+def definitions(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    """`gazelle_sync.definitions`, with a history of six months: a partition costs 17 ms in each run."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        unset_everything(monkeypatch, tmp_path_factory.mktemp("root"))
+        monkeypatch.setenv("GAZELLE_HISTORY_START", HISTORY_START.isoformat())
+        importlib.import_module("gazelle_sync.runs")
+        return importlib.import_module("gazelle_sync.definitions")
+
+
+def unset_everything(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    monkeypatch.setattr(environment, "ROOT", root)
+    monkeypatch.setattr(services, "VAR", root / "var")
+    monkeypatch.chdir(root)
+    for name in (*environment.DEFAULTS, "DAGSTER_HOME", "LC_ALL", "LC_MESSAGES", "LANG"):
+        # Set and then unset, so that what a command sets is undone as well.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)

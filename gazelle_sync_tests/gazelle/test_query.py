@@ -1,0 +1,113 @@
+"""Every query is valid by the published schema, and asks for what is stored and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from importlib.resources import files
+
+import pytest
+from graphql import FieldNode, OperationDefinitionNode, SelectionSetNode, build_schema, parse, validate
+
+from gazelle_sync.gazelle import query
+from gazelle_sync.tables import TABLES, Scope, Table
+from gazelle_sync.tables.declaration import ByParent, Connection, Nested
+from gazelle_sync_tests.conftest import ALL, TORONTO
+
+SCHEMA = build_schema(files("gazelle_sync.sandbox").joinpath("schema.graphql").read_text(encoding="utf-8"))
+MARCH = Scope(TORONTO, date(2026, 3, 1), date(2026, 4, 1))
+EACH_TABLE = pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+EACH_SCOPE = pytest.mark.parametrize("scope", [ALL, MARCH], ids=str)
+
+
+@EACH_TABLE
+@EACH_SCOPE
+def test_every_query_validates_against_the_published_schema(table: Table, scope: Scope):
+    queries = list(query.all_queries(table, scope))
+    assert queries
+    for text in queries:
+        assert validate(SCHEMA, parse(text)) == [], text
+
+
+def leaves(selections: SelectionSetNode, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for field in selections.selections:
+        assert isinstance(field, FieldNode), "no fragments"
+        here = (*path, field.name.value)
+        if field.selection_set is None:
+            yield here
+        else:
+            yield from leaves(field.selection_set, here)
+
+
+@EACH_TABLE
+@EACH_SCOPE
+def test_no_query_asks_for_a_field_that_is_not_stored(table: Table, scope: Scope):
+    stored = {path for column in table.all_columns for path in column.paths}
+    for text in query.all_queries(table, scope):
+        operation = parse(text).definitions[0]
+        assert isinstance(operation, OperationDefinitionNode)
+        asked = set()
+        for path in leaves(operation.selection_set):
+            if path[-1] in ("totalCount", "hasNextPage", "endCursor"):
+                continue
+            # What is below the nodes of the innermost list is the record; or below the field itself.
+            nodes = len(path) - 1 - path[::-1].index("nodes") if "nodes" in path else 0
+            asked.add(".".join(path[nodes + 1 :]))
+        plumbing = {"id"} if isinstance(table.read, Nested) else set()
+        assert asked - plumbing <= stored
+        back = table.read.back if isinstance(table.read, Nested) and "nodes" in text else None
+        assert stored - asked == {path for path in stored if back and path.split(".")[0] == back}
+
+
+def test_the_words_of_a_query_that_lists_appointments_of_a_month():
+    text = query.whole_list(TABLES["appointments"], MARCH)
+    assert text.startswith(
+        "query appointments($after: String) { allEventsBatched(first: 100, after: $after, sortBy: [START_ASC], "
+        'filters: {startOn: "2026-03-01", endOn: "2026-03-31"}) { totalCount pageInfo { hasNextPage endCursor } '
+    )
+
+
+def test_all_history_has_a_first_day_and_no_last_one():
+    text = query.whole_list(TABLES["appointments"], ALL)
+    assert 'filters: {startOn: "2017-01-01"}' in text
+    assert "endOn" not in text
+
+
+def test_the_timeline_is_asked_from_the_moment_at_which_the_first_day_begins_in_the_companys_zone():
+    def bound(day: date) -> str:
+        return query.whole_list(TABLES["timeline_entries"], Scope(TORONTO, day, date(2027, 1, 1)))
+
+    assert 'occurredAtGet: "2026-03-08T05:00:00Z"' in bound(date(2026, 3, 8))
+    assert 'occurredAtGet: "2026-03-09T04:00:00Z"' in bound(date(2026, 3, 9))
+    assert 'occurredAtGet: "2026-11-01T04:00:00Z"' in bound(date(2026, 11, 1))
+    assert 'occurredAtGet: "2026-11-02T05:00:00Z"' in bound(date(2026, 11, 2))
+
+
+@pytest.mark.parametrize("name", ["clients", "contacts", "pianos", "users"])
+def test_a_table_without_a_date_is_asked_for_whole_whatever_the_scope(name: str):
+    assert query.whole_list(TABLES[name], MARCH) == query.whole_list(TABLES[name], ALL)
+
+
+def test_archived_contacts_are_asked_for_too():
+    for text in list(query.all_queries(TABLES["contacts"], ALL))[:2]:
+        assert "allContacts(first: " in text
+        assert "includeArchived: true" in text
+
+
+def test_records_are_asked_for_by_id_with_variables_never_by_text():
+    table = TABLES["clients"]
+    text = query.by_ids(table, table.gone_when, 3)  # type: ignore[arg-type]
+    assert text.startswith("query clients($id0: String!, $id1: String!, $id2: String!) { r0: client(id: $id0) {")
+    assert text.count("client(id: $id") == 3
+
+
+def test_a_timeline_is_asked_for_by_client_without_a_date():
+    table = TABLES["timeline_entries"]
+    assert isinstance(table.read, Connection)
+    assert isinstance(table.gone_when, ByParent)
+    text = query.within_parent(table, table.read, table.gone_when)
+    assert "allTimelineEntries(first: 100, after: $after, clientId: $id)" in text
+
+
+def test_a_value_in_a_query_is_quoted():
+    assert query.literal({"a": {"b": 'x"y\\\n'}, "c": "2026-01-01"}) == '{a: {b: "x\\"y\\\\\\n"}, c: "2026-01-01"}'

@@ -1,0 +1,128 @@
+"""The claims of the checks: each holds for the typical account, and fails on data that is broken on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from gazelle_sync import warehouse
+from gazelle_sync.sandbox import Sandbox
+from gazelle_sync.sandbox.faults import Fault
+from gazelle_sync.tables import TABLES, Scope
+from gazelle_sync.warehouse import Claim, LoadReport
+from gazelle_sync_tests.conftest import ALL, TORONTO
+
+Mirror = Callable[..., LoadReport]
+Rows = Callable[..., list[dict[str, Any]]]
+
+# table: claim → the SQL that breaks it for one row.
+BREAKING = {
+    "clients: have_a_name": "UPDATE gazelle.clients SET company_name = ' ' WHERE id = (SELECT min(id) "
+    "FROM gazelle.clients)",
+    "contacts: have_a_client": "UPDATE gazelle.contacts SET client_external_id = NULL WHERE id = (SELECT min(id) "
+    "FROM gazelle.contacts)",
+    "pianos: have_a_client": "UPDATE gazelle.pianos SET client_external_id = NULL WHERE id = (SELECT min(id) "
+    "FROM gazelle.pianos)",
+    "timeline_entries: have_a_client": "UPDATE gazelle.timeline_entries SET client_external_id = NULL WHERE id = "
+    "(SELECT min(id) FROM gazelle.timeline_entries)",
+    "appointments: end_after_they_start": "UPDATE gazelle.appointments SET duration_minutes = 0 WHERE id = "
+    "(SELECT min(id) FROM gazelle.appointments)",
+    "appointments: fall_on_their_local_date": "UPDATE gazelle.appointments SET appointment_date = appointment_date - 1 "
+    "WHERE id = (SELECT min(id) FROM gazelle.appointments WHERE deleted_at IS NULL AND synced_at IS NOT NULL)",
+    "pianos: every_parent_is_known": "UPDATE gazelle.clients SET synced_at = NULL WHERE external_id = (SELECT "
+    "min(client_external_id) FROM gazelle.pianos); UPDATE gazelle.pianos SET synced_at = now() - interval '25 hours'",
+    "pianos: no_row_is_set_aside": "INSERT INTO gazelle.rejected_rows (table_name, external_id, reason, payload) "
+    "VALUES ('pianos', 'ins_odd', 'year: odd', '{}')",
+    "pianos: few_rows_vanished": "UPDATE gazelle.pianos SET deleted_at = now(); "
+    "UPDATE gazelle.sync_log SET deleted = 80 WHERE table_name = 'pianos'",
+    "pianos: ids_are_unique_and_present": "ALTER TABLE gazelle.pianos DROP CONSTRAINT pianos_external_id_key CASCADE; "
+    "UPDATE gazelle.pianos SET external_id = 'ins_twice' WHERE id IN (SELECT id FROM gazelle.pianos LIMIT 2)",
+}
+
+
+def claims_of(table: str) -> dict[str, Claim]:
+    return {claim.name: claim for claim in warehouse.claims(TABLES[table], TORONTO)}
+
+
+def broken(engine: Engine) -> set[str]:
+    return {
+        f"{table}: {name}"
+        for table in TABLES
+        for name, claim in claims_of(table).items()
+        if warehouse.tested(engine, claim).broken
+    }
+
+
+def test_all_claims_hold_for_the_typical_account_but_those_about_its_odd_records(
+    engine: Engine, mirror_all: Callable[..., Any]
+) -> None:
+    reports = mirror_all()
+    odd = {f"{name}: no_row_is_set_aside" for name, report in reports.items() if report.rejected}
+    assert broken(engine) == odd
+
+
+@pytest.mark.parametrize("claim", BREAKING)
+def test_a_claim_fails_on_data_that_is_broken_on_purpose(
+    claim: str, engine: Engine, mirror_all: Callable[..., Any], rows: Rows
+) -> None:
+    mirror_all()
+    before = broken(engine)
+    rows(BREAKING[claim])
+    assert broken(engine) - before >= {claim}
+    table, name = claim.split(": ")
+    verdict = warehouse.tested(engine, claims_of(table)[name])
+    assert verdict.broken >= 1
+    assert all(verdict.examples)
+    assert len(verdict.examples) <= 5
+
+
+def test_every_claim_is_shown_to_fail() -> None:
+    names = {name for table in TABLES for name in claims_of(table)}
+    assert {claim.split(": ")[1] for claim in BREAKING} == names
+
+
+def test_only_what_others_build_on_is_vital() -> None:
+    vital = {name for table in TABLES for name, claim in claims_of(table).items() if claim.vital}
+    assert vital == {"ids_are_unique_and_present"}
+
+
+def test_a_child_whose_parent_came_late_is_given_a_day(
+    engine: Engine, mirror_all: Callable[..., Any], rows: Rows
+) -> None:
+    mirror_all()
+    rows(
+        "UPDATE gazelle.clients SET synced_at = NULL WHERE external_id = (SELECT min(client_external_id) "
+        "FROM gazelle.pianos); UPDATE gazelle.pianos SET synced_at = now() - interval '23 hours'"
+    )
+    assert warehouse.tested(engine, claims_of("pianos")["every_parent_is_known"]).broken == 0
+
+
+def test_the_count_agrees_also_with_records_that_are_set_aside(engine: Engine, mirror_all: Callable[..., Any]) -> None:
+    for name, report in mirror_all().items():
+        assert warehouse.rows_in_scope(engine, TABLES[name], ALL) == report.expected, name
+
+
+def test_a_record_set_aside_by_another_months_load_does_not_count(
+    engine: Engine, mirror: Mirror, mirror_all: Callable[..., Any], rows: Rows
+) -> None:
+    mirror_all()
+    rows(
+        "INSERT INTO gazelle.rejected_rows (table_name, external_id, reason, payload, first_seen_at, last_seen_at) "
+        "VALUES ('appointments', 'evt_odd', 'odd', '{}', now() - interval '1 day', now() - interval '1 day')"
+    )
+    march = Scope(TORONTO, date(2026, 3, 1), date(2026, 4, 1))
+    report = mirror("appointments", march)
+    assert warehouse.rows_in_scope(engine, TABLES["appointments"], march) == report.expected
+
+
+def test_a_record_that_gazelle_counts_and_does_not_give_is_noticed(
+    engine: Engine, mirror: Mirror, mirror_all: Callable[..., Any], sandbox: Sandbox
+) -> None:
+    mirror_all()
+    sandbox.faults.add(Fault("total_count", match="allPianos", times=None))
+    report = mirror("pianos")
+    assert warehouse.rows_in_scope(engine, TABLES["pianos"], ALL) == report.expected - 1

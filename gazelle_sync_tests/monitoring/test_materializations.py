@@ -1,0 +1,171 @@
+"""What a run records: metadata, checks that block, and the page, by the project's own job in this process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult, FloatMetadataValue, IntMetadataValue
+from sqlalchemy import Engine
+
+from gazelle_sync import page, warehouse
+from gazelle_sync.language import Speech
+from gazelle_sync.sandbox import Sandbox
+from gazelle_sync.tables import TABLES
+from gazelle_sync.warehouse import Claim
+from gazelle_sync.warehouse.claims import Verdict
+from gazelle_sync_tests.conftest import TORONTO
+
+Run = Callable[..., ExecuteInProcessResult]
+Rows = Callable[..., list[dict[str, Any]]]
+NUMBERS = (
+    *("fetched", "inserted", "updated", "unchanged", "deleted", "restored", "rejected"),
+    *("api_requests", "api_retries", "gazelle_count", "dagster/row_count"),
+)
+
+
+@pytest.fixture
+def run(
+    bare: pytest.MonkeyPatch,
+    definitions: ModuleType,
+    empty_engine: Engine,
+    database_url: str,
+    sandbox: Sandbox,
+    instance: DagsterInstance,
+) -> Run:
+    """Runs the job for these tables, all of their history."""
+    for name, value in {
+        "SUPABASE_DB_URL": database_url,
+        "GAZELLE_BASE_URL": sandbox.url,
+        "GAZELLE_API_KEY": sandbox.api_key,
+        "GAZELLE_REQUESTS_PER_SECOND": "1000",
+    }.items():
+        bare.setenv(name, value)
+    from gazelle_sync import environment
+
+    environment.load()
+    months = definitions.partitions
+    tags = {
+        "dagster/asset_partition_range_start": months.get_first_partition_key(),
+        "dagster/asset_partition_range_end": months.get_last_partition_key(),
+    }
+
+    def run(*tables: str) -> ExecuteInProcessResult:
+        return definitions.defs.resolve_job_def("sync").execute_in_process(
+            instance=instance,
+            asset_selection=[AssetKey(["gazelle", table]) for table in tables],
+            tags=tags if any(TABLES[table].dated_by for table in tables) else {},
+            raise_on_error=False,
+        )
+
+    return run
+
+
+def metadata(result: ExecuteInProcessResult, table: str) -> Any:
+    (event,) = [
+        event for event in result.get_asset_materialization_events() if event.asset_key == AssetKey(["gazelle", table])
+    ]
+    return event.materialization.metadata
+
+
+def test_a_materialization_tells_what_the_load_did_in_numbers_that_are_numbers(run: Run, rows: Rows) -> None:
+    result = run("users")
+    assert result.success
+    told = metadata(result, "users")
+    assert {name for name in NUMBERS if not isinstance(told[name], IntMetadataValue)} == set()
+    assert isinstance(told["seconds"], FloatMetadataValue)
+    (log,) = rows("SELECT * FROM gazelle.sync_log")
+    assert {name: told[name].value for name in NUMBERS[:9]} == {name: log[name] for name in NUMBERS[:9]}
+    assert (told["scope"].value, told["status"].value) == (log["scope"], log["status"])
+    assert told["dagster/row_count"].value == rows("SELECT count(*) AS n FROM gazelle.users")[0]["n"] > 0
+
+
+def test_a_sample_of_five_rows_shows_nothing_personal_and_the_sql_that_is_offered_runs(
+    run: Run, rows: Rows, sandbox: Sandbox
+) -> None:
+    run("users", "clients")
+    client = next(iter(sandbox.account.records("clients").values()))
+    before, after = client["status"], "ACTIVE" if client["status"] == "INACTIVE" else "INACTIVE"
+    client["status"] = after
+    told = metadata(run("clients"), "clients")
+    sample = told["sample"]
+    assert len(sample.records) == 5
+    shown = {column.name for column in sample.schema.columns}
+    assert shown == {column.name for column in TABLES["clients"].all_columns if not column.personal}
+    assert {"company_name", "email", "phone", "personal_notes"} & shown == set()
+    query = re.search(r"```sql\n(.*)\n```", told["what changed"].value)
+    assert query is not None
+    (change,) = rows(query[1])
+    assert (change["external_id"], change["changed"]) == (client["id"], {"status": [before, after]})
+
+
+def test_every_asset_says_what_its_columns_are_and_where_they_come_from(definitions: ModuleType, run: Run) -> None:
+    for name, table in TABLES.items():
+        spec = definitions.defs.resolve_assets_def(["gazelle", name]).get_asset_spec(AssetKey(["gazelle", name]))
+        schema = spec.metadata["dagster/column_schema"]
+        assert [column.name for column in schema.columns] == [column.name for column in table.all_columns]
+        assert all(column.type and column.description for column in schema.columns)
+        (reference,) = spec.metadata["dagster/code_references"].code_references
+        assert reference.file_path.endswith(f"tables/{name}.py")
+        assert spec.freshness_policy is not None
+    lineage = metadata(run("users"), "users")["dagster/column_lineage"].value
+    assert lineage.deps_by_column["first_name"][0].column_name == "firstName"
+
+
+def test_a_check_that_blocks_stops_what_is_downstream(run: Run, bare: pytest.MonkeyPatch) -> None:
+    """The database itself refuses what would break the claim, so it is said to be broken."""
+    tested = warehouse.tested
+
+    def verdict(engine: Engine, claim: Claim) -> Verdict:
+        return Verdict(2, ["usr_twice"]) if claim.vital else tested(engine, claim)
+
+    bare.setattr(warehouse, "tested", verdict)
+    result = run("users", "clients")
+    (failed,) = [each for each in result.get_asset_check_evaluations() if not each.passed]
+    assert (failed.check_name, failed.severity.value) == ("ids_are_unique_and_present", "ERROR")
+    assert failed.metadata["examples"].value == "usr_twice"
+    assert not result.success
+    assert {event.asset_key.path[-1] for event in result.get_asset_materialization_events()} == {"users"}
+
+
+def test_a_check_that_does_not_block_leaves_the_run_as_good_as_it_was(run: Run, rows: Rows) -> None:
+    assert run("users", "clients", "contacts").success
+    rows(
+        "INSERT INTO gazelle.rejected_rows (table_name, external_id, reason, payload) "
+        "VALUES ('contacts', 'con_odd', 'odd', '{}')"
+    )
+    # The load would find that it is gone from the list, and resolve it.
+    rows("CREATE RULE keep AS ON UPDATE TO gazelle.rejected_rows DO INSTEAD NOTHING")
+    result = run("users", "clients", "contacts")
+    assert result.success
+    failed = {
+        (each.asset_key.path[-1], each.check_name) for each in result.get_asset_check_evaluations() if not each.passed
+    }
+    assert ("contacts", "no_row_is_set_aside") in failed
+
+
+def test_the_page_is_whole_by_itself_and_shows_what_there_is(run: Run, empty_engine: Engine, rows: Rows) -> None:
+    run("users", "clients")
+    rows(
+        "INSERT INTO gazelle.rejected_rows (table_name, external_id, reason, payload) "
+        "VALUES ('clients', 'cli_<b>', '<script>alert(1)</script>', '{}')"
+    )
+    text = page.html(page.overview(empty_engine), TORONTO, Speech("en"))
+    assert not re.search(r"""(src|href|@import|url\()\s*=?""", text)
+    assert "http" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "cli_&lt;b&gt;" in text
+    assert "<script" not in text
+    assert {name for name in TABLES if name not in text} == set()
+    assert text.count("<svg") == 2
+    french = page.html(page.overview(empty_engine), TORONTO, Speech("fr"))
+    assert '<html lang="fr">' in french
+    assert "jamais synchronisée" in french
+
+
+def test_the_page_is_written_before_anything_was_synced(empty_engine: Engine) -> None:
+    text = page.html(page.overview(empty_engine), TORONTO, Speech("en"))
+    assert text.count("never synced") == len(TABLES) + 1

@@ -1,0 +1,178 @@
+"""What Dagster is told: assets, their order, types and partitions, the job, the schedule, the resources."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from dagster import AssetKey, AssetSpec, DefaultScheduleStatus, Definitions, EnvVar, MonthlyPartitionsDefinition
+
+from gazelle_sync.tables import TABLES
+from gazelle_sync_tests.conftest import HISTORY_START
+from gazelle_sync_tests.project import SOURCE, Project
+
+# The mission's order: what has to be there before.
+BEFORE = {
+    "users": set(),
+    "clients": {"users"},
+    "contacts": {"clients"},
+    "pianos": {"clients"},
+    "appointments": {"clients", "contacts", "pianos", "users"},
+    "appointment_pianos": {"appointments", "pianos"},
+    "timeline_entries": {"clients", "pianos", "appointments", "users"},
+}
+DATED = {"appointments", "appointment_pianos", "timeline_entries"}
+
+
+@pytest.fixture
+def specs(defs: Definitions) -> dict[str, AssetSpec]:
+    """Table → what Dagster knows of its asset."""
+    return {
+        spec.key.path[-1]: spec
+        for spec in defs.resolve_all_asset_specs()
+        if spec.key.path[0] == "gazelle" and len(spec.key.path) == 2
+    }
+
+
+# -- loading ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project(tmp_path_factory.mktemp("loading") / "project")
+
+
+def test_dagster_finds_the_project_valid_by_its_workspace_file_with_nothing_configured(project: Project) -> None:
+    workspace = str(project.root / "workspace.yaml")
+    done = project.run("definitions", "validate", "-w", workspace, program="dagster", DAGSTER_HOME=str(project.root))
+    assert done.code == 0
+    assert "Validation successful for code location gazelle_sync" in done.text
+    # Once for each table, unless it is silenced.
+    assert "BetaWarning" not in done.text
+
+
+def test_loading_opens_no_connection_and_takes_zone_and_history_from_the_environment(project: Project) -> None:
+    script = """
+import socket
+def refuse(*args): raise AssertionError(f"connecting to {args[-1]}")
+socket.socket.connect = socket.socket.connect_ex = refuse
+from gazelle_sync.definitions import defs, partitions as months
+defs.resolve_job_def("sync")
+print(defs.resolve_schedule_def("nightly").execution_timezone, months.timezone, months.get_first_partition_key())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=project.home,
+        env={
+            **project.variables,
+            "SUPABASE_DB_URL": "postgresql://u:p@db.example.com/db",
+            "GAZELLE_API_KEY": "key",
+            "GAZELLE_TIMEZONE": "Europe/Paris",
+            "GAZELLE_HISTORY_START": "2024-05-17",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Europe/Paris Europe/Paris 2024-05-01\n", "")
+    assert not list((project.root / "var").glob("postgres"))
+
+
+# -- assets -----------------------------------------------------------------------------------------------------------
+
+
+def test_there_is_an_asset_for_each_table_and_for_nothing_else_in_gazelle(specs: dict[str, AssetSpec]) -> None:
+    assert specs.keys() == BEFORE.keys()
+
+
+@pytest.mark.parametrize("name", BEFORE)
+def test_a_table_comes_after_those_it_refers_to(specs: dict[str, AssetSpec], name: str) -> None:
+    assert {dep.asset_key for dep in specs[name].deps} == {AssetKey(["gazelle", parent]) for parent in BEFORE[name]}
+
+
+@pytest.mark.parametrize("name", BEFORE)
+def test_an_asset_says_what_it_is_whose_and_of_what_kind(specs: dict[str, AssetSpec], name: str) -> None:
+    spec = specs[name]
+    assert spec.description == TABLES[name].comment
+    assert spec.owners == ["team:gazelle-sync"]
+    assert spec.kinds == {"graphql", "postgres"}
+    assert spec.group_name == "gazelle"
+    assert spec.metadata["dagster/table_name"] == f"gazelle.{name}"
+
+
+@pytest.mark.parametrize("name", BEFORE)
+def test_an_asset_shows_each_column_with_its_type_and_what_is_in_it(specs: dict[str, AssetSpec], name: str) -> None:
+    shown = {column.name: column for column in specs[name].metadata["dagster/column_schema"].columns}
+    assert shown.keys() == {column.name for column in TABLES[name].all_columns}
+    for column in TABLES[name].all_columns:
+        assert shown[column.name].type == column.type.sql
+        assert shown[column.name].description == column.comment
+        assert shown[column.name].constraints.nullable == column.null
+    unique = {column for column in shown if shown[column].constraints.unique}
+    assert unique == (set() if name == "appointment_pianos" else {"external_id"})
+
+
+def test_the_types_shown_are_postgresql_s(specs: dict[str, AssetSpec]) -> None:
+    shown = {column.name: column.type for column in specs["appointments"].metadata["dagster/column_schema"].columns}
+    assert shown["starts_at"] == "timestamptz"
+    assert (shown["appointment_date"], shown["appointment_time"]) == ("date", "time")
+    assert shown["duration_minutes"] == "integer"
+
+
+@pytest.mark.parametrize("name", BEFORE)
+def test_only_what_has_a_business_date_is_partitioned_and_by_month_in_the_zone(
+    specs: dict[str, AssetSpec], name: str
+) -> None:
+    months = specs[name].partitions_def
+    assert (months is not None) == (name in DATED)
+    if months is not None:
+        assert isinstance(months, MonthlyPartitionsDefinition)
+        assert months.timezone == "America/Toronto"
+        assert months.get_first_partition_key() == HISTORY_START.isoformat()
+
+
+def test_a_range_of_months_is_one_run(defs: Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    for name in DATED:
+        policy = graph.get(AssetKey(["gazelle", name])).backfill_policy
+        assert policy is not None
+        assert policy.max_partitions_per_run is None
+
+
+# -- job, schedule, resources -----------------------------------------------------------------------------------------
+
+
+def test_the_job_runs_every_table_in_one_process(defs: Definitions) -> None:
+    job = defs.resolve_job_def("sync")
+    assert {key.path[-1] for key in job.asset_layer.selected_asset_keys} >= BEFORE.keys()
+    assert job.executor_def.name == "in_process"
+
+
+def test_the_nightly_schedule_runs_at_two_in_the_company_s_zone_unless_it_is_turned_off(defs: Definitions) -> None:
+    schedule = defs.resolve_schedule_def("nightly")
+    assert schedule.cron_schedule == "0 2 * * *"
+    assert schedule.execution_timezone == "America/Toronto"
+    assert schedule.job_name == "sync"
+    assert schedule.default_status == DefaultScheduleStatus.RUNNING
+
+
+def test_resources_name_environment_variables_and_never_hold_their_values(definitions: ModuleType) -> None:
+    named = {
+        field: getattr(resource, field)
+        for resource in (definitions.gazelle, definitions.postgres)
+        for field in type(resource).model_fields
+    }
+    assert all(isinstance(value, EnvVar) for value in named.values())
+    assert named["api_key"].env_var_name == "GAZELLE_API_KEY"
+    assert named["client_secret"].env_var_name == "GAZELLE_CLIENT_SECRET"
+    assert named["url"].env_var_name == "SUPABASE_DB_URL"
+
+
+def test_the_workspace_and_the_project_file_name_the_same_location() -> None:
+    name = "gazelle_sync"
+    assert f"location_name: {name}\n" in (SOURCE / "workspace.yaml").read_text()
+    assert f'code_location_name = "{name}"\n' in (SOURCE / "pyproject.toml").read_text()
+    assert Path(SOURCE, name).is_dir()

@@ -1,0 +1,229 @@
+"""The seven tables are the ones that the contract promises, and another one takes one file."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from pathlib import Path
+
+import pytest
+
+from gazelle_sync.tables import TABLES, Column, Scope, Table, Type, declared
+from gazelle_sync.tables.declaration import ById, Connection, PlainList, ReadAgain, text
+from gazelle_sync_tests.conftest import ALL
+
+STAMPS = "created_at:timestamptz updated_at:timestamptz"
+
+# As in contract.md, with the PostgreSQL type where it is not text. `!` means that it can't be null.
+CONTRACT = {
+    "users": f"external_id! first_name last_name email status timezone is_schedulable:boolean color {STAMPS}",
+    "clients": f"""
+        external_id! company_name! first_name last_name email phone street1 street2 city region postal_code
+        country_code status tags:text[]! client_type locale lifecycle_state preferred_technician_external_id
+        personal_notes preference_notes referred_by no_contact_until:date no_contact_reason reason_inactive_code
+        reason_inactive_details reference_id custom1 custom2 custom3 custom4 custom5 custom6 custom7 custom8 custom9
+        custom10 {STAMPS}""",
+    "contacts": f"""
+        external_id! client_external_id first_name middle_name last_name suffix title role email phone street1
+        street2 city region postal_code country_code latitude:numeric longitude:numeric is_default:boolean
+        is_billing_default:boolean archived:boolean wants_email:boolean wants_phone:boolean wants_text:boolean
+        {STAMPS}""",
+    "pianos": f"""
+        external_id! client_external_id make model serial_number type year:integer size location notes status
+        tags:text[]! case_color case_finish has_ivory:boolean rental:boolean rental_contract_ends_on:date
+        consignment:boolean needs_repair_or_rebuilding:boolean total_loss:boolean use_type
+        service_interval_months:integer calculated_last_service:date calculated_next_service:date
+        event_last_service:date manual_last_service:date next_service_override:date player_installed:boolean
+        player_make player_model player_serial_number dampp_chaser_installed:boolean
+        dampp_chaser_humidistat_model dampp_chaser_mfg_date:date potential_performance_level:integer
+        lifecycle_state reference_id {STAMPS}""",
+    "appointments": f"""
+        external_id! client_external_id technician_external_id created_by_external_id title notes type status
+        starts_at:timestamptz appointment_date:date appointment_time:time duration_minutes:integer
+        is_all_day:boolean timezone address confirmed_by_client:boolean confirmed_at:timestamptz source
+        travel_mode recurrence_id {STAMPS}""",
+    "appointment_pianos": "appointment_external_id! piano_external_id! is_tuning:boolean",
+    "timeline_entries": """
+        external_id! client_external_id piano_external_id appointment_external_id technician_external_id
+        invoice_external_id estimate_external_id occurred_at:timestamptz! type summary comment""",
+}
+
+REFERENCES = {
+    "users": {},
+    "clients": {"preferred_technician_external_id": "users"},
+    "contacts": {"client_external_id": "clients"},
+    "pianos": {"client_external_id": "clients"},
+    "appointments": {
+        "client_external_id": "clients",
+        "technician_external_id": "users",
+        "created_by_external_id": "users",
+    },
+    "appointment_pianos": {"appointment_external_id": "appointments", "piano_external_id": "pianos"},
+    "timeline_entries": {
+        "client_external_id": "clients",
+        "piano_external_id": "pianos",
+        "appointment_external_id": "appointments",
+        "technician_external_id": "users",
+        "invoice_external_id": "invoices",
+        "estimate_external_id": "estimates",
+    },
+}
+
+
+def test_the_tables_are_those_of_the_contract():
+    assert TABLES.keys() == CONTRACT.keys()
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_a_table_has_the_columns_types_and_null_rules_of_the_contract_and_no_other(name: str):
+    promised = {}
+    for word in CONTRACT[name].split():
+        column, _, kind = word.rstrip("!").partition(":")
+        promised[column] = (kind or "text", not word.endswith("!"))
+    declared_here = {column.name: (column.type.sql, column.null) for column in TABLES[name].all_columns}
+    assert declared_here == promised
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_a_relation_leads_to_the_table_that_the_contract_names(name: str):
+    assert TABLES[name].references == REFERENCES[name]
+    assert all(column.endswith("_external_id") for column in TABLES[name].references)
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_every_table_and_column_says_what_it_is(table: Table):
+    assert table.comment.endswith(".")
+    assert [column.name for column in table.all_columns if not column.comment.endswith(".")] == []
+
+
+def test_parents_come_before_their_children_and_appointments_after_contacts_and_pianos():
+    order = list(TABLES)
+    for table in TABLES.values():
+        for parent in {*table.references.values(), *table.after} & TABLES.keys():
+            assert order.index(parent) < order.index(table.name), f"{table.name} comes before {parent}"
+    assert {"contacts", "pianos"} <= set(TABLES["appointments"].after)
+
+
+def test_the_key_of_a_record_is_gazelles_id_and_of_a_piano_of_an_appointment_the_pair():
+    keys = {table.key for table in TABLES.values() if table.name != "appointment_pianos"}
+    assert keys == {("external_id",)}
+    assert TABLES["appointment_pianos"].key == ("appointment_external_id", "piano_external_id")
+
+
+def test_what_people_wrote_is_marked_as_personal():
+    expected = {
+        "clients": {"company_name", "email", "phone", "personal_notes", "custom1", "custom10"},
+        "contacts": {"first_name", "email", "phone", "street1", "latitude"},
+        "timeline_entries": {"summary", "comment"},
+    }
+    for name, columns in expected.items():
+        assert columns <= {column.name for column in TABLES[name].all_columns if column.personal}
+
+
+INVOICES = '''
+"""invoices: what clients were billed."""
+
+from gazelle_sync.tables.clients import CLIENTS
+from gazelle_sync.tables.declaration import ById, Connection, Table, integer, reference, tags, text
+
+INVOICES = Table(
+    name="invoices",
+    comment="What clients were billed.",
+    read=Connection("allInvoices"),
+    gone_when=ById("invoice", "id"),
+    columns=(
+        reference("client", "client.id", "Who was billed.", to="clients"),
+        integer("number", "number", "Number."),
+        text("status", "status", "DRAFT, OPEN, PAID and so on."),
+        tags("tags", "Tags."),
+    ),
+)
+'''
+
+counter = itertools.count()
+
+
+def package(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> tuple[Table, ...]:
+    """What a package of those files declares."""
+    name = f"tables_of_test_{next(counter)}"
+    (folder / name).mkdir()
+    (folder / name / "__init__.py").touch()
+    for module, source in files.items():
+        (folder / name / f"{module}.py").write_text(source)
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    return declared([str(folder / name)], name)
+
+
+def small(name: str, *columns: Column) -> str:
+    parents = ", ".join(f"reference('{parent}', 'x.id', 'X.', to='{parent}')" for parent in columns)
+    return (
+        "from gazelle_sync.tables.declaration import *\n"
+        "from gazelle_sync.tables.declaration import reference\n"
+        f"T = Table('{name}', 'X.', PlainList('x'), ReadAgain(), ({parents}{',' if parents else ''}))\n"
+    )
+
+
+def test_to_add_a_table_is_to_add_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    clients = "from gazelle_sync.tables.clients import CLIENTS\n"
+    # `invoices` sorts before `the_clients`, and imports CLIENTS: neither its order nor the import matters.
+    found = package(tmp_path, monkeypatch, invoices=INVOICES, the_clients=clients)
+    assert [table.name for table in found] == ["clients", "invoices"]
+    invoices = found[1]
+    assert [column.name for column in invoices.all_columns] == [
+        "external_id",
+        "client_external_id",
+        "number",
+        "status",
+        "tags",
+    ]
+    assert invoices.references == {"client_external_id": "clients"}
+    assert not invoices.column("tags").null
+
+
+def test_tables_that_wait_for_each_other_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(ValueError, match="cycle"):
+        package(tmp_path, monkeypatch, a=small("a", "b"), b=small("b", "a"))
+
+
+def test_a_copied_file_whose_table_was_not_renamed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(ValueError, match=r"two declarations .* 'a'"):
+        package(tmp_path, monkeypatch, a=small("a"), copy_of_a=small("a", "b"))
+
+
+def table_of(*columns: Column) -> Table:
+    return Table("things", "Things.", PlainList("allThings"), ReadAgain(), columns)
+
+
+@pytest.mark.parametrize("name", ["make", "external_id"])
+def test_a_column_declared_twice_is_refused(name: str):
+    with pytest.raises(ValueError, match="table things declares a column twice"):
+        table_of(text("make", "make", "Maker."), text(name, "other", "Again."))
+
+
+def test_a_type_names_its_postgresql_type():
+    assert {kind.name: kind.sql for kind in Type} == {
+        "TEXT": "text",
+        "TEXT_ARRAY": "text[]",
+        "INTEGER": "integer",
+        "NUMERIC": "numeric",
+        "BOOLEAN": "boolean",
+        "DATE": "date",
+        "TIMESTAMP": "timestamptz",
+        "LOCAL_DATE": "date",
+        "LOCAL_TIME": "time",
+    }
+
+
+def test_a_scope_says_what_it_covers():
+    month = Scope(ALL.zone, ALL.start.replace(year=2026, month=3), ALL.start.replace(year=2026, month=4))
+    assert (ALL.whole, str(ALL)) == (True, "all")
+    assert (month.whole, str(month)) == (False, "2026-03-01..2026-04-01")
+    # Clocks go forward on 8 March 2026 in Toronto: the day before it begins five hours after UTC's, the day after four.
+    assert month.moment(month.start.replace(day=8)).isoformat() == "2026-03-08T05:00:00+00:00"
+    assert month.moment(month.start.replace(day=9)).isoformat() == "2026-03-09T04:00:00+00:00"
+
+
+def test_a_table_without_an_id_of_its_own_has_no_external_id():
+    assert "external_id" not in [column.name for column in TABLES["appointment_pianos"].all_columns]
+    assert TABLES["clients"].read == Connection("allClients", "sortBy: [CREATED_AT_ASC]")
+    assert TABLES["clients"].gone_when == ById("client", "id")

@@ -1,0 +1,122 @@
+"""How the database is reached: with TLS unless it is on this machine, and without ever saying the password."""
+
+from __future__ import annotations
+
+import pytest
+
+from gazelle_sync import warehouse
+from gazelle_sync.warehouse import WarehouseError
+from gazelle_sync_tests.conftest import query_rows
+
+SUPABASE = "postgresql://postgres.ref:p4ssw0rd@aws-0-ca-central-1.pooler.supabase.com:6543/postgres"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        SUPABASE,
+        SUPABASE.replace("postgresql://", "postgres://"),
+        SUPABASE + "?sslmode=require",
+        "postgresql://u:p4ssw0rd@10.0.0.7/db",
+        "postgresql://u:p4ssw0rd@[2001:db8::1]:5432/db",
+        "postgresql://u:p4ssw0rd@/db?host=db.example.com",
+        "postgresql://u:p4ssw0rd@localhost/db?host=db.example.com",
+        "postgresql://u:p4ssw0rd@localhost/db?hostaddr=203.0.113.7",
+        "postgresql://u:p4ssw0rd@localhost.example.com/db",
+        "postgresql://u:p4ssw0rd@/db?host=localhost:1&host=db.example.com:2",
+    ],
+)
+def test_a_host_that_is_not_this_machine_gets_tls(url):
+    assert warehouse.connect(url).url.query["sslmode"] == "require"
+
+
+@pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
+def test_a_mode_that_is_as_good_or_better_is_kept(mode):
+    assert warehouse.connect(f"{SUPABASE}?sslmode={mode}").url.query["sslmode"] == mode
+
+
+@pytest.mark.parametrize("mode", ["disable", "allow", "prefer", "require&sslmode=disable", "nonsense"])
+def test_a_mode_that_may_go_without_tls_is_refused_for_such_a_host(mode):
+    with pytest.raises(WarehouseError, match="Use sslmode=require, or better verify-full") as caught:
+        warehouse.connect(f"{SUPABASE}?sslmode={mode}")
+    assert "p4ssw0rd" not in str(caught.value)
+
+
+def test_a_remote_host_in_the_environment_gets_tls_too(monkeypatch):
+    """libpq takes the host from there when the string names none."""
+    monkeypatch.setenv("PGHOST", "db.example.com")
+    assert warehouse.connect("postgresql://u:p4ssw0rd@/db").url.query["sslmode"] == "require"
+    monkeypatch.setenv("PGHOST", "/var/run/postgresql")
+    assert "sslmode" not in warehouse.connect("postgresql://u:p4ssw0rd@/db").url.query
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:p@localhost/db",
+        "postgresql://u:p@127.0.0.1:5433/db",
+        "postgresql://u:p@[::1]/db",
+        "postgresql:///db",
+        "postgresql://u@/db?host=/var/run/postgresql",
+        "postgresql://u@/db?host=@abstract",
+        "postgresql://u:p@localhost/db?sslmode=disable",
+    ],
+)
+def test_this_machine_needs_no_tls(url, monkeypatch):
+    monkeypatch.delenv("PGHOST", raising=False)
+    assert warehouse.connect(url).url.query.get("sslmode") in (None, "disable")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:p4ssw0rd@host:notaport/db",
+        "postgresql:/user:p4ssw0rd@host/db",
+        "host=db.example.com password=p4ssw0rd",
+        "postgresql://user:p4ss@w0rd@db.example.com:5432/db",
+        "p4ssw0rd",
+        "",
+        "://p4ssw0rd",
+    ],
+)
+def test_a_string_that_is_no_connection_string_is_refused_without_quoting_it(url):
+    with pytest.raises(WarehouseError) as caught:
+        warehouse.connect(url)
+    assert str(caught.value) == (
+        "SUPABASE_DB_URL is not a connection string. It looks like postgresql://user:password@host:5432/database; "
+        "characters such as @ / : # in the password are written %40 %2F %3A %23."
+    )
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("url", ["mysql://u:p4ssw0rd@host/db", "https://u:p4ssw0rd@example.com", "sqlite:///x"])
+def test_another_database_is_refused_by_name(url):
+    with pytest.raises(WarehouseError, match="has to be for postgresql") as caught:
+        warehouse.connect(url)
+    assert "p4ssw0rd" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2", "postgresql+asyncpg"])
+def test_every_spelling_of_postgres_connects(database_url, scheme):
+    engine = warehouse.connect(database_url.replace("postgresql", scheme, 1))
+    assert query_rows(engine, "SELECT 1 AS one") == [{"one": 1}]
+
+
+def test_an_engine_does_not_show_its_password():
+    engine = warehouse.connect(SUPABASE)
+    assert "p4ssw0rd" not in repr(engine) + str(engine.url)
+
+
+def test_a_password_with_escaped_characters_arrives_unescaped():
+    assert warehouse.connect("postgresql://u:p%40s%2Fs%3A%23@localhost/db").url.password == "p@s/s:#"
+
+
+def test_a_connection_says_who_it_is_and_leaves_no_setting_behind(database_url):
+    engine = warehouse.connect(database_url)
+    [row] = query_rows(
+        engine,
+        "SELECT current_setting('application_name') AS name, current_setting('timezone') AS zone, "
+        "current_setting('statement_timeout') AS statement, current_setting('lock_timeout') AS lock",
+    )
+    assert row == {"name": "gazelle-sync", "zone": "UTC", "statement": "15min", "lock": "10min"}

@@ -1,0 +1,403 @@
+"""One transaction per table: whatever breaks, and whoever else is at it, a table is as before or as after."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing, contextmanager, suppress
+
+import psycopg2
+import pytest
+from sqlalchemy.engine import make_url
+
+from gazelle_sync import warehouse
+from gazelle_sync.tables import TABLES
+from gazelle_sync.warehouse import WarehouseError
+from gazelle_sync.warehouse.connection import ATTEMPTS, passing, transaction
+from gazelle_sync.warehouse.locks import alone
+from gazelle_sync_tests.warehouse import loader
+from gazelle_sync_tests.warehouse.canned import Canned, clients, shown
+
+
+@contextmanager
+def loading_process(database_url):
+    """Says a command to a process of `loader`, and gives its answer."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "gazelle_sync_tests.warehouse.loader", database_url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+
+        def say(command):
+            process.stdin.write(command + "\n")
+            process.stdin.flush()
+
+        try:
+            yield say, process.stdout.readline
+        finally:
+            process.stdin.close()
+            process.kill()
+
+
+def wait_until(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def state(rows):
+    """All that a load writes, apart from its own numbers and times."""
+    return lambda: [
+        rows("SELECT xmin, * FROM gazelle.clients ORDER BY id"),
+        *(rows(f"SELECT * FROM gazelle.{table} ORDER BY id") for table in ("row_changes", "rejected_rows")),
+        rows("SELECT * FROM gazelle.sync_log WHERE status <> 'error' ORDER BY id"),
+    ]
+
+
+# -- processes that die -----------------------------------------------------------------------------------------------
+
+KILLS = 22
+
+
+def test_a_process_killed_at_any_moment_leaves_each_table_as_before_or_as_after(database_url, engine, rows):
+    rng = random.Random(7)
+
+    def others():
+        """Connections of processes that are gone may live until the server notices."""
+        return rows(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+            "AND application_name = 'gazelle-sync'"
+        )
+
+    def last_rounds(table):
+        """The round that the table is as of, and the one before it."""
+        found = rows("SELECT run_id FROM gazelle.sync_log WHERE table_name = %s ORDER BY id DESC LIMIT 2", table)
+        return [int(row["run_id"]) for row in found]
+
+    rounds = set()
+    with loading_process(database_url) as (say, answer):
+        say("once 0")
+        assert not answer().startswith("failed")
+        say("once 1")
+        began = time.monotonic()
+        assert not answer().startswith("failed")
+        duration = time.monotonic() - began
+        number = 2
+        for _ in range(KILLS):
+            say(f"forever {number}")
+            child = int(answer())
+            time.sleep(rng.uniform(0, 1.5 * duration))
+            os.kill(child, signal.SIGKILL)
+            wait_until(lambda: not others())
+
+            assert rows("SELECT relname FROM pg_class WHERE relpersistence = 't' AND relkind = 'r'") == []
+            assert rows("SELECT objid FROM pg_locks WHERE locktype = 'advisory'") == []
+            for table, mark, prefix in (("clients", "personal_notes", "cli"), ("pianos", "notes", "ins")):
+                at, before = last_rounds(table)
+                live = rows(
+                    f"SELECT external_id, {mark} AS mark FROM gazelle.{table} "
+                    "WHERE deleted_at IS NULL AND synced_at IS NOT NULL ORDER BY external_id"
+                )
+                assert {row["mark"] for row in live} == {f"round {at}"}
+                expected = [f"{prefix}_{n:04}" for n in range(at * 10, at * 10 + loader.ROWS)]
+                assert [row["external_id"] for row in live] == expected
+                changed = rows(
+                    "SELECT change, count(*) AS n FROM gazelle.row_changes WHERE table_name = %s AND run_id = %s "
+                    "GROUP BY change ORDER BY change",
+                    table,
+                    str(at),
+                )
+                moved_on = 10 * (at - before)
+                assert {row["change"]: row["n"] for row in changed} == {
+                    "delete": moved_on,
+                    "insert": moved_on,
+                    "update": loader.ROWS - moved_on,
+                }
+                rounds.add((table, at))
+            [bad] = rows("SELECT reason FROM gazelle.rejected_rows WHERE resolved_at IS NULL")
+            assert bad["reason"] == f"round {last_rounds('clients')[0]}"
+            number = last_rounds("clients")[0] + 1
+        say(f"once {number}")
+        assert f"clients: {loader.ROWS} fetched" in answer()
+        assert last_rounds("clients")[0] == last_rounds("pianos")[0] == number
+    # It was killed in different places, or it proves little.
+    assert len(rounds) > KILLS / 2
+
+
+# -- several at once --------------------------------------------------------------------------------------------------
+
+
+def test_two_processes_that_load_the_same_tables_at_once_both_succeed_one_after_the_other(database_url, engine, rows):
+    with loading_process(database_url) as (say, answer), loading_process(database_url) as (say_too, answer_too):
+        # Until this ends, both wait for the lock of the first table: then they really are there at once.
+        with transaction(engine) as cursor:
+            alone(cursor, "clients")
+            say("once 0")
+            say_too("once 0")
+            wait_until(
+                lambda: (
+                    rows("SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")[0]["n"] == 2
+                )
+            )
+        said = answer() + answer_too()
+    assert "failed" not in said
+    log = rows("SELECT table_name, status, inserted, unchanged FROM gazelle.sync_log ORDER BY table_name, id")
+    for table in ("clients", "pianos"):
+        first, second = (row for row in log if row["table_name"] == table)
+        assert (first["status"], second["status"]) == ("warning", "warning") if table == "clients" else ("success",) * 2
+        assert first["inserted"] == loader.ROWS
+        assert (second["inserted"], second["unchanged"]) == (0, loader.ROWS)
+    assert rows("SELECT count(*) AS n FROM gazelle.clients WHERE synced_at IS NOT NULL") == [{"n": loader.ROWS}]
+
+
+def test_different_tables_are_loaded_at_the_same_time(engine):
+    with transaction(engine) as cursor:
+        alone(cursor, "users")
+        assert warehouse.load(engine, shown([1]), run_id="test").inserted == 1
+
+
+def test_loads_of_a_parent_and_of_its_children_at_once_do_not_lose_a_row(engine, rows):
+    """Both insert the same clients: one as records, the other as placeholders."""
+    numbers = range(400)
+    pianos = [{"external_id": f"ins_{n}", "client_external_id": f"cli_{n:04}", "tags": []} for n in reversed(numbers)]
+    failures = []
+
+    def run(source):
+        try:
+            warehouse.load(engine, source, run_id="test")
+        except WarehouseError as error:
+            failures.append(error)
+
+    threads = [
+        threading.Thread(target=run, args=[source])
+        for source in (Canned(TABLES["pianos"], pianos), shown(reversed(numbers)), Canned(TABLES["pianos"], pianos))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    warehouse.load(engine, shown(numbers), run_id="test")
+    assert rows("SELECT count(*) AS n, count(synced_at) AS filled FROM gazelle.clients") == [{"n": 400, "filled": 400}]
+    assert rows("SELECT count(*) AS n FROM gazelle.pianos") == [{"n": 400}]
+
+
+# -- what is tried again ----------------------------------------------------------------------------------------------
+
+FAILURES_THAT_PASS = {
+    "serialization failure": "RAISE EXCEPTION 'again' USING ERRCODE = '40001';",
+    "deadlock": "RAISE EXCEPTION 'again' USING ERRCODE = '40P01';",
+    "connection failure at a pooler": "RAISE EXCEPTION 'again' USING ERRCODE = '08006';",
+    "the server ends the connection": "PERFORM pg_terminate_backend(pg_backend_pid());",
+}
+
+
+@pytest.mark.parametrize("action", FAILURES_THAT_PASS.values(), ids=FAILURES_THAT_PASS)
+def test_a_failure_that_passes_is_tried_again_and_the_load_succeeds(
+    engine, strike, strikes, rows, last_log, caplog, action
+):
+    strike("clients", action)
+    report = warehouse.load(engine, shown(range(10)), run_id="test")
+    assert (report.inserted, report.status) == (10, "success")
+    assert strikes() > 1
+    # Dagster, where it ran before in this process, lets lines of less weight through too.
+    warned = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [message.split("; ")[-1] for message in warned] == ["attempt 2 follows"]
+    assert rows("SELECT count(*) AS n FROM gazelle.clients") == [{"n": 10}]
+    assert rows("SELECT count(*) AS n FROM gazelle.sync_log") == [{"n": 1}]
+    assert last_log("clients")["inserted"] == 10
+
+
+def test_a_connection_that_ends_at_the_commit_is_tried_again(engine, strike, rows):
+    strike("sync_log", "PERFORM pg_terminate_backend(pg_backend_pid());", at_commit=True)
+    report = warehouse.load(engine, shown(range(10)), run_id="test")
+    assert (report.inserted, report.status) == (10, "success")
+    assert rows("SELECT count(*) AS n FROM gazelle.clients") == [{"n": 10}]
+    assert rows("SELECT count(*) AS n FROM gazelle.sync_log") == [{"n": 1}]
+
+
+@contextmanager
+def a_proxy_that_loses_the_answer_to_a_commit(url, commit):
+    """In front of the server: the commit number `commit` is done, and the connection gone before it is confirmed."""
+    parsed = make_url(url)
+    host = parsed.query.get("host") or parsed.host or "localhost"
+    seen = 0
+
+    def serve(front):
+        nonlocal seen
+        back = socket.socket(socket.AF_UNIX) if str(host).startswith("/") else socket.socket()
+        port = parsed.port or 5432
+        back.connect(f"{host}/.s.PGSQL.{port}" if str(host).startswith("/") else (host, port))
+
+        def forth():
+            with suppress(OSError):
+                while data := front.recv(65536):
+                    back.sendall(data)
+                back.shutdown(socket.SHUT_WR)
+
+        threading.Thread(target=forth, daemon=True).start()
+        with closing(front), closing(back):
+            while data := back.recv(65536):
+                if b"COMMIT\0" in data:
+                    seen += 1
+                    if seen == commit:
+                        front.shutdown(socket.SHUT_RDWR)
+                        return
+                front.sendall(data)
+
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def accept():
+        while True:
+            try:
+                front, _ = listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=serve, args=[front], daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    with closing(listening):
+        yield parsed.set(host="127.0.0.1", port=listening.getsockname()[1], query={}).render_as_string(
+            hide_password=False
+        )
+
+
+def test_a_commit_whose_confirmation_is_lost_is_not_done_twice(database_url, engine, rows):
+    warehouse.load(engine, shown(range(10)), run_id="before")
+    with a_proxy_that_loses_the_answer_to_a_commit(database_url, commit=2) as url:
+        # The first commit is of the look at what is missing, which writes nothing.
+        report = warehouse.load(warehouse.connect(url), shown(range(5, 15)), run_id="lost")
+    assert (report.status, report.rows) == ("success", 10)
+    assert rows("SELECT change, count(*) AS n FROM gazelle.row_changes GROUP BY change ORDER BY change") == [
+        {"change": "delete", "n": 5},
+        {"change": "insert", "n": 5},
+    ]
+    assert rows("SELECT count(*) AS n FROM gazelle.clients WHERE deleted_at IS NULL") == [{"n": 10}]
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "message"),
+    [
+        ("53100", "The database's disk is full: make room, then run the sync again."),
+        ("42501", "Give the role of SUPABASE_DB_URL that right"),
+        ("23514", "Loading clients failed after 1 attempts: refused here (23514)."),
+        ("57014", "look for something that holds a lock"),
+        ("XX000", "refused here (XX000)"),
+    ],
+)
+def test_any_other_failure_is_not_tried_again_and_leaves_the_table_as_it_was(
+    engine, strike, strikes, state, last_log, sqlstate, message
+):
+    warehouse.load(engine, shown(range(10)), run_id="before")
+    before = state()
+    refusal = f"RAISE EXCEPTION 'refused here' USING ERRCODE = '{sqlstate}', DETAIL = 'Row: (secret notes)';"
+    strike("clients", refusal, times=9)
+    with pytest.raises(WarehouseError) as caught:
+        warehouse.load(engine, shown(range(5, 15), doubts=["no asking"]), run_id="failing")
+    assert strikes() == 1
+    assert message in str(caught.value)
+    assert "secret notes" not in str(caught.value)
+    assert state() == before
+    row = last_log("clients")
+    assert (row["run_id"], row["status"], row["error"]) == ("failing", "error", f"WarehouseError: {caught.value}")
+
+
+def test_a_failure_that_does_not_pass_is_given_up(engine, strike, strikes, rows, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    strike("clients", FAILURES_THAT_PASS["deadlock"], times=99)
+    with pytest.raises(WarehouseError, match=r"Loading clients failed after 5 attempts: again \(40P01\)"):
+        warehouse.load(engine, shown([1]), run_id="test")
+    assert strikes() == ATTEMPTS == 5
+    assert rows("SELECT count(*) AS n FROM gazelle.clients") == [{"n": 0}]
+
+
+def test_everything_of_a_table_commits_together(engine, strike, state):
+    """The log row is written last: without it there are no data, tombstones, changes and rejects either."""
+    warehouse.load(engine, shown(range(10)), run_id="before")
+    before = state()
+    strike("sync_log", "IF (SELECT count(*) FROM gazelle.row_changes) > 0 THEN RAISE EXCEPTION 'no log today'; END IF;")
+    source = shown(range(5, 15), rejects=next(loader.sources(0)).rejects)
+    with pytest.raises(WarehouseError, match="no log today"):
+        warehouse.load(engine, source, run_id="failing")
+    assert state() == before
+    report = warehouse.load(engine, source, run_id="next")
+    assert (report.inserted, report.deleted, report.rejected) == (5, 5, 1)
+
+
+def test_a_database_that_is_gone_is_an_error_without_the_password(engine, monkeypatch, caplog):
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    gone = warehouse.connect(f"postgresql://someone:s3cr3t-w0rd@127.0.0.1:{port}/nowhere")
+    with pytest.raises(WarehouseError) as caught:
+        warehouse.load(gone, shown([1]), run_id="test")
+    assert str(caught.value).startswith("Loading clients failed after 5 attempts: connection to server at")
+    assert "Connection refused" in str(caught.value)
+    assert "s3cr3t" not in str(caught.value) + caplog.text
+    assert "sync_log could not be told that clients failed" in caplog.text
+    for use in (warehouse.migrate, lambda engine: warehouse.read(engine, TABLES["users"])):
+        with pytest.raises(WarehouseError, match="Connection refused") as caught:
+            use(gone)
+        assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [{"username": "nobody_here"}, {"database": "nowhere_here"}])
+def test_a_database_that_will_not_have_us_is_asked_once_and_the_error_is_without_the_password(database_url, wrong):
+    url = make_url(database_url).set(**wrong)
+    url = url.set(password=url.password or "s3cr3t-w0rd")
+    with pytest.raises(WarehouseError) as caught:
+        warehouse.migrate(warehouse.connect(url.render_as_string(hide_password=False)))
+    assert str(caught.value).startswith("Preparing the tables failed after 1 attempts: ")
+    assert url.password not in str(caught.value)
+
+
+def test_a_wrong_password_is_not_tried_again():
+    """Supabase's pooler locks out an address that insists."""
+    refused = psycopg2.OperationalError('FATAL:  password authentication failed for user "postgres"')
+    assert not passing(refused)
+    assert passing(psycopg2.OperationalError("FATAL:  the database system is starting up"))
+    assert passing(psycopg2.OperationalError("FATAL:  sorry, too many clients already"))
+    assert passing(psycopg2.OperationalError("server closed the connection unexpectedly"))
+    assert passing(psycopg2.InterfaceError("connection already closed"))
+    assert not passing(psycopg2.ProgrammingError("can't adapt type"))
+
+
+def test_a_load_leaves_no_temporary_table_and_no_setting_behind(engine, rows):
+    warehouse.load(engine, shown(range(10)), run_id="test")
+    warehouse.load(engine, shown(range(5)), run_id="test")
+    assert rows("SELECT relname FROM pg_class WHERE relpersistence = 't' AND relkind = 'r'") == []
+    assert rows("SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory'") == [{"n": 0}]
+
+
+def test_a_role_with_other_settings_stores_the_same(engine, rows, run):
+    """A role's time zone, date style and lists of schemas do not change what a value means."""
+    [settings] = rows("SELECT current_user AS me, current_setting('datestyle') AS style, current_database() AS db")
+    run(f"""
+        ALTER DATABASE {settings["db"]} SET timezone = 'Asia/Tokyo';
+        ALTER DATABASE {settings["db"]} SET datestyle = 'SQL, DMY';
+        ALTER DATABASE {settings["db"]} SET search_path = 'nowhere';
+        """)
+    try:
+        from datetime import date, datetime, timezone
+
+        at = datetime(2026, 2, 3, 4, 5, 6, tzinfo=timezone.utc)
+        given = clients([1], created_at=at, no_contact_until=date(2026, 2, 3))
+        for _ in range(2):
+            report = warehouse.load(engine, Canned(TABLES["clients"], given), run_id="test")
+        assert report.unchanged == 1
+        assert rows("SELECT created_at, no_contact_until FROM gazelle.clients") == [
+            {"created_at": at, "no_contact_until": date(2026, 2, 3)}
+        ]
+        assert warehouse.migrate(engine) == []
+    finally:
+        run(f"ALTER DATABASE {settings['db']} RESET ALL")

@@ -1,0 +1,139 @@
+"""Reading the mirror back: as DataFrames, and what the log has of each table."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from decimal import Decimal
+
+import pytest
+
+from gazelle_sync import warehouse
+from gazelle_sync.tables import TABLES, Scope
+from gazelle_sync.warehouse import TableStatus, WarehouseError
+from gazelle_sync_tests.conftest import TODAY, TORONTO
+from gazelle_sync_tests.warehouse.canned import Canned, clients, shown
+
+MARCH = Scope(TORONTO, TODAY.replace(day=1), TODAY.replace(month=4, day=1))
+
+
+def test_a_table_comes_as_a_frame_with_every_column_also_those_that_people_added(engine, run, mirror):
+    mirror("contacts")
+    run("ALTER TABLE gazelle.contacts ADD theirs integer DEFAULT 7")
+    frame = warehouse.read(engine, TABLES["contacts"])
+    assert len(frame) == 345
+    assert {
+        "id",
+        "external_id",
+        "synced_at",
+        "deleted_at",
+        "theirs",
+        *(c.name for c in TABLES["contacts"].columns),
+    } == {*frame.columns}
+    assert set(frame["theirs"]) == {7}
+    assert frame["id"].tolist() == sorted(frame["id"])
+    assert isinstance(frame["latitude"].dropna().iloc[0], Decimal)
+    assert frame["is_default"].map(type).eq(bool).all()
+
+
+def test_null_stays_null_and_whole_numbers_whole(engine):
+    rows = [{"external_id": f"ins_{n}", "tags": [], "year": year} for n, year in enumerate([1920, None])]
+    warehouse.load(engine, Canned(TABLES["pianos"], rows), run_id="test")
+    assert warehouse.read(engine, TABLES["pianos"])["year"].tolist() == [1920, None]
+
+
+def test_an_empty_table_has_its_columns_all_the_same(engine):
+    frame = warehouse.read(engine, TABLES["users"])
+    assert frame.empty
+    assert "external_id" in frame.columns
+
+
+def test_a_scope_gives_the_rows_of_its_days_by_the_companys_calendar(engine, mirror):
+    for table in ("appointments", "appointment_pianos", "timeline_entries"):
+        mirror(table)
+    appointments = warehouse.read(engine, TABLES["appointments"], MARCH)
+    assert {(day.year, day.month) for day in appointments["appointment_date"]} == {(2026, 3)}
+    pairs = warehouse.read(engine, TABLES["appointment_pianos"], MARCH)
+    assert len(pairs) > 0
+    assert set(pairs["appointment_external_id"]) <= set(appointments["external_id"])
+    entries = warehouse.read(engine, TABLES["timeline_entries"], MARCH)
+    assert {at.astimezone(TORONTO).month for at in entries["occurred_at"]} == {3}
+    whole = warehouse.read(engine, TABLES["timeline_entries"])
+    assert sum(at.astimezone(TORONTO).date() >= MARCH.start for at in whole["occurred_at"]) == len(entries)
+    assert len(warehouse.read(engine, TABLES["clients"], MARCH)) == len(warehouse.read(engine, TABLES["clients"]))
+
+
+def test_a_table_that_is_not_there_is_an_error_that_names_it(empty_engine):
+    with pytest.raises(WarehouseError, match=r'relation "gazelle.users" does not exist \(42P01\)'):
+        warehouse.read(empty_engine, TABLES["users"])
+
+
+def test_the_status_of_a_database_that_was_never_used_is_blank(empty_engine):
+    assert warehouse.status(empty_engine, ["users", "clients"]) == [TableStatus("users"), TableStatus("clients")]
+
+
+def test_the_status_of_a_table_tells_of_its_last_attempt_and_its_last_good_one(engine):
+    def fail():
+        raise OSError("no network")
+
+    warehouse.load(engine, shown(range(40)), run_id="good")
+    warehouse.load(engine, shown(range(38)), run_id="better")
+    with pytest.raises(OSError, match="no network"):
+        warehouse.load(engine, shown([], reading=fail), run_id="bad")
+    users, clients_ = warehouse.status(engine, ["users", "clients"])
+    assert users == TableStatus("users", rows=0)
+    assert (clients_.rows, clients_.status, clients_.scope) == (38, "error", "all")
+    assert clients_.error == "OSError: no network"
+    assert clients_.last_good < clients_.finished_at
+    assert 0 <= clients_.seconds < 60
+
+
+def test_the_log_of_a_run_has_its_tables_in_the_order_in_which_they_ended(engine):
+    warehouse.load(engine, Canned(TABLES["users"], [{"external_id": "usr_1"}]), run_id="this")
+    warehouse.load(engine, Canned(TABLES["clients"], clients([1])), run_id="this")
+    warehouse.load(engine, Canned(TABLES["clients"], clients([1])), run_id="other")
+    log = warehouse.run_log(engine, "this")
+    assert [(row["table_name"], row["inserted"], row["status"]) for row in log] == [
+        ("users", 1, "success"),
+        ("clients", 1, "success"),
+    ]
+    assert all(row["seconds"] >= 0 for row in log)
+    assert warehouse.run_log(engine, "none") == []
+
+
+@pytest.fixture
+def logged(run):
+    """Writes rows of sync_log: table, scope, status, when."""
+
+    def logged(*entries):
+        for table, scope, status, finished_at in entries:
+            run(f"""
+                INSERT INTO gazelle.sync_log (run_id, table_name, scope, status, started_at, finished_at)
+                VALUES ('r', '{table}', '{scope}', '{status}', '{finished_at}', '{finished_at}')
+                """)
+
+    return logged
+
+
+def at(day):
+    return datetime(2026, 1, day, 6, tzinfo=timezone.utc)
+
+
+def test_the_last_load_that_covered_its_day_is_the_oldest_over_the_tables(engine, logged):
+    names = ["appointments", "timeline_entries"]
+    assert warehouse.last_covered(engine, names) is None
+    logged(("appointments", "all", "success", "2026-01-10 06:00Z"))
+    assert warehouse.last_covered(engine, names) is None
+    logged(("timeline_entries", "all", "warning", "2026-01-08 06:00Z"))
+    assert warehouse.last_covered(engine, names) == at(8)
+    logged(("timeline_entries", "2026-01-01..2026-03-01", "success", "2026-01-12 06:00Z"))
+    assert warehouse.last_covered(engine, names) == at(10)
+
+
+def test_a_backfill_a_failure_and_a_table_never_read_whole_cover_nothing(engine, logged):
+    logged(("appointments", "2026-01-01..2026-03-01", "success", "2026-01-12 06:00Z"))
+    assert warehouse.last_covered(engine, ["appointments"]) is None
+    logged(("appointments", "all", "error", "2026-01-13 06:00Z"))
+    assert warehouse.last_covered(engine, ["appointments"]) is None
+    logged(("appointments", "all", "success", "2026-01-14 06:00Z"))
+    logged(("appointments", "2019-01-01..2019-02-01", "success", "2026-01-20 06:00Z"))
+    assert warehouse.last_covered(engine, ["appointments"]) == at(14)

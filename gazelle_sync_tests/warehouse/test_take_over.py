@@ -1,0 +1,229 @@
+"""The clients table of the service before this one becomes the mirror's, with its rows, ids and people's own data."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import pytest
+
+from gazelle_sync import warehouse
+from gazelle_sync.gazelle import Snapshot
+from gazelle_sync.tables import TABLES
+from gazelle_sync_tests.conftest import ALL, query_rows
+from gazelle_sync_tests.warehouse.canned import Canned, clients, shown
+
+OLD = """
+    CREATE SCHEMA gazelle;
+    CREATE TABLE gazelle.clients (
+        id serial PRIMARY KEY, external_id text UNIQUE, company_name text, status text, tags text[],
+        email text, phone text, city text, postal_code text, created_at timestamp, updated_at timestamp
+    );
+    ALTER TABLE gazelle.clients ADD crm_note text;
+"""
+CREATED = datetime(2017, 1, 5, 14, 30, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def rows(empty_engine):
+    return lambda query, *parameters: query_rows(empty_engine, query, *parameters)
+
+
+@pytest.fixture
+def load(empty_engine):
+    return lambda numbers, **options: warehouse.load(empty_engine, shown(numbers, **options), run_id="test")
+
+
+@pytest.fixture
+def old_service(rows):
+    """Its table, with clients 0 to 4; the id of number n is n * 7."""
+
+    def make(more="", table=OLD):
+        rows(table)
+        for n in range(5):
+            rows(
+                "INSERT INTO gazelle.clients (id, external_id, company_name, tags, created_at, crm_note) "
+                "VALUES (%s, %s, %s, %s, '2017-01-05 14:30', 'theirs')",
+                n * 7,
+                f"cli_{n:04}",
+                None if n == 2 else f"Client {n}",
+                None if n == 3 else ["a", "b"],
+            )
+        rows("SELECT setval('gazelle.clients_id_seq', 100)")
+        if more:
+            rows(more)
+
+    return make
+
+
+def types(rows, table="clients"):
+    return {
+        row["column_name"]: (row["data_type"], row["is_nullable"] == "YES")
+        for row in rows(
+            "SELECT column_name, data_type, is_nullable FROM information_schema.columns "
+            "WHERE table_schema = 'gazelle' AND table_name = %s",
+            table,
+        )
+    }
+
+
+def test_rows_ids_and_the_column_that_people_added_are_kept(old_service, empty_engine, load, rows):
+    old_service()
+    warehouse.migrate(empty_engine)
+    assert rows("SELECT id, external_id, crm_note, synced_at IS NULL AS waits FROM gazelle.clients ORDER BY id") == [
+        {"id": n * 7, "external_id": f"cli_{n:04}", "crm_note": "theirs", "waits": False} for n in range(5)
+    ]
+    report = load(range(6))
+    assert (report.inserted, report.updated, report.status) == (1, 5, "success")
+    stored = rows("SELECT id, external_id, company_name, tags, crm_note FROM gazelle.clients ORDER BY external_id")
+    assert stored[:5] == [
+        {
+            "id": n * 7,
+            "external_id": f"cli_{n:04}",
+            "company_name": f"Client {n}",
+            "tags": [],
+            "crm_note": "theirs",
+        }
+        for n in range(5)
+    ]
+    assert stored[5]["crm_note"] is None
+    assert load(range(6)).unchanged == 6
+
+
+def test_it_has_the_columns_constraints_and_indexes_of_a_new_table(old_service, empty_engine, rows):
+    warehouse.migrate(empty_engine)
+    new = types(rows)
+    rows("DROP SCHEMA gazelle CASCADE")
+    old_service()
+    warehouse.migrate(empty_engine)
+    taken_over = types(rows)
+    # Its own number stays what it was.
+    assert taken_over.pop("id") == ("integer", False)
+    assert taken_over.pop("crm_note") == ("text", True)
+    # A row of the old service need not have an id of Gazelle's; here all have.
+    assert {**taken_over, "id": ("bigint", False)} == new
+    assert warehouse.migrate(empty_engine) == []
+
+
+def test_timestamps_without_a_zone_are_taken_as_utc(old_service, empty_engine, rows, load):
+    old_service()
+    [database] = rows("SELECT current_database() AS name")
+    rows(f"ALTER DATABASE {database['name']} SET timezone = 'Asia/Tokyo'")
+    try:
+        warehouse.migrate(empty_engine)
+    finally:
+        rows(f"ALTER DATABASE {database['name']} RESET timezone")
+    assert types(rows)["created_at"][0] == "timestamp with time zone"
+    assert {row["created_at"] for row in rows("SELECT created_at FROM gazelle.clients")} == {CREATED}
+    given = clients(range(5), created_at=CREATED)
+    source = Canned(TABLES["clients"], given)
+    warehouse.load(empty_engine, source, run_id="test")
+    assert {row["created_at"] for row in rows("SELECT created_at FROM gazelle.clients")} == {CREATED}
+
+
+DEPENDING = {
+    "a view": "CREATE VIEW gazelle.ages AS SELECT external_id, created_at FROM gazelle.clients",
+    "a materialized view": "CREATE MATERIALIZED VIEW gazelle.ages AS SELECT created_at FROM gazelle.clients",
+    "a policy": "CREATE POLICY ages ON gazelle.clients USING (created_at < now())",
+    "a generated column": "ALTER TABLE gazelle.clients ADD year integer "
+    "GENERATED ALWAYS AS (extract(year FROM created_at)) STORED",
+    "an index on an expression": "CREATE INDEX ages ON gazelle.clients (date(created_at))",
+    "a trigger": "CREATE FUNCTION public.aging() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; "
+    "CREATE TRIGGER ages BEFORE UPDATE OF created_at ON gazelle.clients FOR EACH ROW EXECUTE FUNCTION public.aging()",
+}
+
+
+@pytest.mark.parametrize("depending", DEPENDING.values(), ids=DEPENDING)
+def test_what_people_made_of_a_column_survives_and_the_sync_works_on(
+    old_service, empty_engine, load, rows, depending, caplog
+):
+    old_service(depending)
+    try:
+        warehouse.migrate(empty_engine)
+        assert "left as it is, no a time zone for clients.created_at" in caplog.text
+        assert types(rows)["created_at"][0] == "timestamp without time zone"
+        changed = datetime(2020, 2, 3, 4, 5, 6, tzinfo=timezone.utc)
+        source = Canned(TABLES["clients"], clients(range(6), created_at=changed))
+        assert warehouse.load(empty_engine, source, run_id="test").updated == 5
+        assert warehouse.load(empty_engine, source, run_id="test").unchanged == 6
+        assert {row["created_at"] for row in rows("SELECT created_at FROM gazelle.clients")} == {
+            datetime(2020, 2, 3, 4, 5, 6)
+        }
+        if "VIEW" in depending and "MATERIALIZED" not in depending:
+            assert len(rows("SELECT * FROM gazelle.ages WHERE created_at = '2020-02-03 04:05:06'")) == 6
+        assert warehouse.migrate(empty_engine) == []
+    finally:
+        rows("DROP FUNCTION IF EXISTS public.aging() CASCADE")
+
+
+def test_rows_without_an_id_of_gazelle_stay_as_they_are(old_service, empty_engine, load, rows):
+    old_service("INSERT INTO gazelle.clients (id, company_name, crm_note) VALUES (90, 'Ours', 'a'), (91, 'Ours', 'b')")
+    warehouse.migrate(empty_engine)
+    before = rows("SELECT * FROM gazelle.clients WHERE external_id IS NULL ORDER BY id")
+    assert [row["id"] for row in before] == [90, 91]
+    report = load(range(4))
+    assert (report.updated, report.deleted, report.status) == (4, 1, "success")
+    assert rows("SELECT * FROM gazelle.clients WHERE external_id IS NULL ORDER BY id") == before
+
+
+def test_a_table_with_lengths_in_its_types_is_taken_over(old_service, empty_engine, load, rows):
+    old_service(
+        table=OLD.replace("external_id text", "external_id varchar(64)")
+        .replace("status text", "status varchar(20)")
+        .replace("email text", "email character varying")
+        .replace("city text", "city char(8)")
+        .replace("text[]", "varchar[]")
+    )
+    warehouse.migrate(empty_engine)
+    source = Canned(TABLES["clients"], clients(range(6), status="ACTIVE", city="Montréal", tags=["x,y", "é"]))
+    report = warehouse.load(empty_engine, source, run_id="test")
+    assert (report.updated, report.inserted) == (5, 1)
+    assert warehouse.load(empty_engine, source, run_id="test").unchanged == 6
+    assert types(rows)["external_id"][0] == "character varying"
+    pianos = [{"external_id": "ins_1", "client_external_id": "cli_0007", "tags": []}]
+    warehouse.load(empty_engine, Canned(TABLES["pianos"], pianos), run_id="test")
+    assert rows("SELECT external_id FROM gazelle.clients WHERE synced_at IS NULL") == [{"external_id": "cli_0007"}]
+
+
+def test_an_id_that_is_unique_by_an_index_is_taken_over(old_service, empty_engine, load, rows):
+    unique = "CREATE UNIQUE INDEX their_name ON gazelle.clients (external_id)"
+    old_service(unique, OLD.replace("text UNIQUE", "text"))
+    assert "constraint clients_external_id_key" not in warehouse.migrate(empty_engine)
+    assert load(range(6)).inserted == 1
+    assert rows("SELECT indexname FROM pg_indexes WHERE indexname = 'their_name'") != []
+    assert warehouse.migrate(empty_engine) == []
+
+
+def test_an_id_that_was_not_unique_is_made_so_before_anything_refers_to_it(old_service, empty_engine, load, rows):
+    old_service("", OLD.replace("text UNIQUE", "text"))
+    assert "constraint clients_external_id_key" in warehouse.migrate(empty_engine)
+    assert load(range(6)).inserted == 1
+    assert warehouse.migrate(empty_engine) == []
+
+
+def test_null_tags_and_names_are_filled_so_that_they_can_not_be_null_again(old_service, empty_engine, rows):
+    old_service()
+    warehouse.migrate(empty_engine)
+    assert rows("SELECT tags FROM gazelle.clients WHERE id = 21") == [{"tags": []}]
+    assert rows("SELECT company_name FROM gazelle.clients WHERE id = 14") == [{"company_name": "cli_0002"}]
+    rows("INSERT INTO gazelle.clients (external_id, company_name) VALUES ('cli_9', 'x')")
+    assert rows("SELECT tags FROM gazelle.clients WHERE external_id = 'cli_9'") == [{"tags": []}]
+
+
+def test_what_the_old_service_had_and_gazelle_has_not_is_marked_as_gone(old_service, empty_engine, load, rows):
+    old_service()
+    warehouse.migrate(empty_engine)
+    report = load(range(3))
+    assert (report.updated, report.deleted) == (3, 2)
+    assert rows("SELECT change FROM gazelle.row_changes") == []
+
+
+def test_a_whole_account_fits_into_a_database_that_was_taken_over(old_service, empty_engine, client, sandbox, rows):
+    old_service("CREATE VIEW gazelle.ages AS SELECT external_id, created_at FROM gazelle.clients")
+    warehouse.migrate(empty_engine)
+    for table in reversed(TABLES.values()):
+        report = warehouse.load(empty_engine, Snapshot(client, table, ALL), run_id="test", allow_mass_delete=True)
+        assert report.status == "success", report.warnings
+    assert rows("SELECT count(*) AS n FROM gazelle.clients WHERE deleted_at IS NULL AND synced_at IS NOT NULL") == [
+        {"n": 150}
+    ]
+    assert rows("SELECT count(*) AS n FROM gazelle.ages") == [{"n": 155}]
