@@ -1,0 +1,210 @@
+"""Measures all that docs/performance.md tells, and writes its table and its plot: `make bench`.
+
+    python -m benchmarks [--rounds 5] [--only compare command growth latency nightly] [--keep]
+
+Figures land in var/bench/results.json, part by part, so that one part can be measured anew. Keep out: how a thing is
+measured (`measure`), who is measured (`contenders`, `dlt_peer`), how it is shown (`report`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from benchmarks import report
+from benchmarks.account import SCOPES, lists
+from benchmarks.measure import MIRRORED, ROOT, Database, Run, serving, timed
+
+CACHE = ROOT / "var" / "bench"
+DLT = "dlt[postgres]==1.31.0"
+# 34,891 records, 40,905 rows.
+SIZE = {"clients": 4000, "timeline": 27436}
+GROWTH = {100_000: 5, 300_000: 15, 1_000_000: 50}
+
+
+def pages(name: str, **options: object) -> Path:
+    """Rendered once; later runs find them in the cache."""
+    file = CACHE / f"{name}.pickle"
+    if not file.exists():
+        given = [f"--{option}={value}" for option, value in options.items()]
+        subprocess.run([sys.executable, "-m", "benchmarks.pages", file, *given], cwd=ROOT, check=True)
+    return file
+
+
+def dlt_python() -> Path:
+    folder = CACHE / "dlt"
+    python = folder / "bin" / "python"
+    if not (folder / "installed").exists():
+        venv.create(folder, with_pip=True, clear=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", DLT], check=True)
+        (folder / "installed").touch()
+    return python
+
+
+def contender(database: Database, name: str, url: str) -> Run:
+    return database.measured([sys.executable, "-m", "benchmarks.contenders", name, database.url, url])
+
+
+def dlt(database: Database, url: str) -> Run:
+    file = CACHE / "lists.json"
+    file.write_text(json.dumps([asdict(each) for each in lists(SCOPES["all"])]))
+    peer = ROOT / "benchmarks" / "dlt_peer.py"
+    return database.measured([dlt_python(), peer, database.url_with_host, url, file, CACHE / "dlt-state"])
+
+
+def compare(database: Database, rounds: int) -> dict[str, Any]:
+    """The same account by everybody: empty, again unchanged, again with 1 % changed."""
+    before = pages("account", **SIZE)
+    after = pages("account-changed", **SIZE, changed=0.01)
+    found: list[dict[str, Any]] = []
+    with serving(before) as url, serving(after) as changed_url:
+        for number in range(rounds):
+            database.empty()
+            one: dict[str, Any] = {"floor": asdict(contender(database, "floor", url))}
+            one["first"] = asdict(contender(database, "project", url))
+            database.settle()
+            versions, position = database.versions(), database.position()
+            one["again"] = asdict(contender(database, "project", url))
+            one["again_table_wal"] = asdict(database.table_wal_since(position))
+            one["again_dead"] = database.dead("gazelle")
+            one["again_versions_changed"] = sum(a != b for a, b in zip(versions, database.versions(), strict=True))
+            database.execute("CHECKPOINT")
+            began, position = database.one("SELECT now()"), database.position()
+            one["changed"] = asdict(contender(database, "project", changed_url))
+            one["changed_table_wal"] = asdict(database.table_wal_since(position))
+            one["changed_bytes"] = database.changed_bytes(began)
+            shutil.rmtree(CACHE / "dlt-state", ignore_errors=True)
+            one["dlt_first"] = asdict(dlt(database, url))
+            database.settle()
+            one["dlt_again"] = asdict(dlt(database, url))
+            one["dlt_again_dead"] = database.dead("dlt")
+            database.execute("CHECKPOINT")
+            one["dlt_changed"] = asdict(dlt(database, changed_url))
+            if number == 0:
+                # Once: it is so slow that five rounds would tell nothing more.
+                database.empty()
+                one["row_by_row"] = asdict(contender(database, "row_by_row", url))
+                database.settle()
+                one["row_by_row_again"] = asdict(contender(database, "row_by_row", url))
+                one["row_by_row_again_dead"] = database.dead("gazelle")
+            found.append(one)
+    return {"rounds": found}
+
+
+def command(database: Database, rounds: int) -> dict[str, Any]:
+    """`gazelle-sync sync` as a whole process when nothing changed, and the load path of the same lists alone.
+
+    The months are those of the nightly run, named, so that the canned pages fit on any day; and all history.
+    """
+    home = CACHE / "dagster"
+    shutil.rmtree(home, ignore_errors=True)
+    # The project's own instance, somewhere else.
+    for folder in ("dagster", "logs"):
+        (home / folder).mkdir(parents=True)
+    instance = (ROOT / "dagster.yaml").read_text(encoding="utf-8")
+    (home / "dagster.yaml").write_text(instance.replace(": var/", f": {home}/"), encoding="utf-8")
+    window = SCOPES["nightly"]
+    assert window.end is not None
+    months = ["--from", window.start.isoformat(), "--to", (window.end - timedelta(days=1)).isoformat()]
+    kinds = {"window": ("account-nightly", "nightly", months), "full": ("account", "all", ["--full"])}
+    found: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
+    with serving(pages("account", **SIZE)) as url:
+        database.empty()
+        contender(database, "project", url)
+        database.settle()
+    for kind, (name, scope, options) in kinds.items():
+        with serving(pages(name, **SIZE, scope=scope)) as url:
+            environment = {
+                **os.environ,
+                "DAGSTER_HOME": str(home),
+                "SUPABASE_DB_URL": database.url,
+                "GAZELLE_BASE_URL": url,
+                "GAZELLE_API_KEY": "-",
+                "GAZELLE_REQUESTS_PER_SECOND": "1000000",
+                "GAZELLE_HISTORY_START": SCOPES["all"].start.isoformat(),
+                "GAZELLE_TIMEZONE": SCOPES["all"].zone.key,
+            }
+            argv: list[str | Path] = [Path(sys.executable).with_name("gazelle-sync"), "sync", *options]
+            for _ in range(rounds):
+                path = contender(database, "nightly" if kind == "window" else "project", url).seconds
+                found[kind].append({"path": path, "whole": timed(argv, environment)})
+    return {"rounds": found["window"], "full": found["full"]}
+
+
+def growth(database: Database, rounds: int) -> dict[str, Any]:
+    """The timeline alone, at three sizes; the tables that it refers to are there already."""
+    found: dict[str, list[dict[str, Any]]] = {str(size): [] for size in GROWTH}
+    for _ in range(rounds):
+        for size, copies in GROWTH.items():
+            with serving(pages(f"timeline-{size}", clients=4000, timeline=20_000, copies=copies)) as url:
+                database.empty()
+                contender(database, "parents", url)
+                database.settle()
+                first = contender(database, "timeline", url)
+                database.settle()
+                again = contender(database, "timeline", url)
+                found[str(size)].append({"first": asdict(first), "again": asdict(again)})
+    return {"sizes": found}
+
+
+def latency(database: Database, rounds: int) -> dict[str, Any]:
+    """A first load from a server that takes 200 ms for every answer."""
+    found = []
+    file = pages("account-small", clients=1000, timeline=7000)
+    with serving(file, latency=0.2) as url:
+        for _ in range(rounds):
+            database.empty()
+            first = contender(database, "project", url)
+            requests = database.one("SELECT sum(api_requests)::int FROM gazelle.sync_log")
+            found.append({"first": asdict(first), "requests": requests})
+    return {"rounds": found, "latency": 0.2}
+
+
+def nightly(database: Database, rounds: int) -> dict[str, Any]:
+    """What the nightly run asks for, table by table."""
+    del rounds  # the number of requests is the same in each
+    with serving(pages("account", **SIZE)) as url:
+        database.empty()
+        contender(database, "project", url)
+        database.execute("DELETE FROM gazelle.sync_log")
+    with serving(pages("account-nightly", **SIZE, scope="nightly")) as url:
+        contender(database, "nightly", url)
+    lines = database.execute("SELECT table_name, scope, api_requests, fetched, inserted + updated + deleted "
+                             "FROM gazelle.sync_log ORDER BY id")  # fmt: skip
+    assert len(lines) == len(MIRRORED)
+    names = ("table", "scope", "requests", "fetched", "written")
+    return {"tables": [dict(zip(names, line, strict=True)) for line in lines]}
+
+
+PARTS = {part.__name__: part for part in (compare, command, growth, latency, nightly)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    given = parser.parse_args()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    database = Database(CACHE)
+    file = CACHE / "results.json"
+    results = json.loads(file.read_text()) if file.exists() else {}
+    for name in given.only:
+        print(f"measuring {name} …", flush=True)
+        results[name] = {**PARTS[name](database, given.rounds), **report.circumstances(database.version)}
+        file.write_text(json.dumps(results, indent=1))
+    if len(results) == len(PARTS):
+        report.write(results)
+    print(report.bars(results))
+
+
+if __name__ == "__main__":
+    main()
