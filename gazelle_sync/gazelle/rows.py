@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from gazelle_sync.tables.declaration import Column, Table, Type
 
 Row = list[object]
+Columns = Sequence[Sequence[Any]]
 
 # PostgreSQL's text has no NUL, and its UTF-8 no lone surrogates; both can be written in JSON.
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -25,6 +26,8 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+# Python 3.10 wants three or six digits of a second, or none.
+MOMENTS = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}(\d{3})?)?(Z|[+-]\d\d:\d\d))*", re.ASCII)
 NUMBER = re.compile(r"[+-]?\d{1,500}(\.\d{1,500})?([eE][+-]?\d{1,2})?", re.ASCII)
 INTEGER_LIMIT = 2**31
 
@@ -61,19 +64,25 @@ class RowReader:
     def __init__(self, table: Table, zone: ZoneInfo) -> None:
         self.rejects: list[Reject] = []
         self._fields = [Field(column, zone) for column in table.all_columns]
-        self._reads = [field.read for field in self._fields]
         self._key = itemgetter(*[table.all_columns.index(table.column(name)) for name in table.key])
         self._composite = len(table.key) > 1
 
-    def row(self, node: object) -> Row | None:
-        """The row in the order of `table.all_columns`; None when it is set aside whole."""
-        try:
-            return [read(node) for read in self._reads]
-        except (Repaired, Unsound, KeyError):
-            return self._row_with_problems(node)
+    def columns(self, nodes: Sequence[object]) -> Columns:
+        """The values of these nodes, a sequence per column of `table.all_columns`; less the rows that are set aside.
 
-    def _row_with_problems(self, node: object) -> Row | None:
-        """Field by field: what can be kept of the row, and a reject that says what is wrong with it."""
+        A page of sound records is converted column by column, which takes half the time.
+        """
+        try:
+            return [field.read_all(nodes) for field in self._fields]
+        except (Repaired, KeyError, TypeError, ValueError, OverflowError):
+            rows = [row for node in nodes if (row := self.row(node)) is not None]
+            return transposed(rows, len(self._fields))
+
+    def row(self, node: object) -> Row | None:
+        """The row in the order of `table.all_columns`; None when it is set aside whole.
+
+        Goes field by field: what can be kept of the row, and a reject that says what is wrong with the rest.
+        """
         row: Row = []
         reasons: list[str] = []
         sound = True
@@ -92,7 +101,8 @@ class RowReader:
                 row.append(None)
                 reasons.append(f"{field.name}: {missing} is missing from the answer")
                 sound = False
-        self.rejects.append(Reject(self.key(row), "; ".join(reasons), node, sound))
+        if reasons:
+            self.rejects.append(Reject(self.key(row), "; ".join(reasons), node, sound))
         return row if sound else None
 
     def key(self, row: Sequence[object]) -> tuple[str, ...] | None:
@@ -111,13 +121,25 @@ class Field:
         self._paths = column.paths
         self._getters = [getter(path) for path in column.paths]
         self._convert = converter(column.type, zone)
+        at_once = {Type.TEXT: texts, Type.TIMESTAMP: moments}
+        self._convert_all = at_once.get(column.type, self._each_converted)
         self._derive = column.derive
         self.read: Callable[[Any], object] = self._read_derived if self._derive else self._read_plain
-        self._get = self._getters[0]
+
+    def read_all(self, nodes: Sequence[Any]) -> Sequence[object]:
+        """The values of all nodes. Whatever is wrong with any of them raises something: `read` says what."""
+        columns = [self._convert_all(followed(nodes, path)) for path in self._paths]
+        values = list(map(self._derive, *columns)) if self._derive else columns[0]
+        if not self.may_be_null and None in values:
+            raise Unsound
+        return values
+
+    def _each_converted(self, values: Sequence[object]) -> Sequence[object]:
+        return [None if value is None else self._convert(value) for value in values]
 
     def _read_plain(self, node: Any) -> object:
         try:
-            value = self._get(node)
+            value = self._getters[0](node)
         except TypeError:
             raise Unsound("the answer is not of the shape that was asked for") from None
         if value is None:
@@ -169,6 +191,15 @@ def getter(path: str) -> Callable[[Any], object]:
     return get
 
 
+def followed(nodes: Sequence[Any], path: str) -> Sequence[Any]:
+    """What `getter` finds in each."""
+    first, *rest = path.split(".")
+    values = [node[first] for node in nodes]
+    for name in rest:
+        values = [None if value is None else value[name] for value in values]
+    return values
+
+
 def converter(kind: Type, zone: ZoneInfo) -> Callable[[Any], object]:
     """The function that checks and converts a value that is not null; it raises `Unsound` or `Repaired`."""
     return {
@@ -182,6 +213,27 @@ def converter(kind: Type, zone: ZoneInfo) -> Callable[[Any], object]:
         Type.LOCAL_DATE: lambda value: local(value, zone).date(),
         Type.LOCAL_TIME: lambda value: local(value, zone).time(),
     }[kind]
+
+
+def transposed(rows: Sequence[Row], width: int) -> Columns:
+    return list(zip(*rows, strict=True)) or [()] * width
+
+
+def texts(values: Sequence[Any]) -> Sequence[object]:
+    """The values, if each is null or a text that PostgreSQL can hold. Told of all at once: it is most of what comes."""
+    joined = "".join([value for value in values if value is not None])
+    joined.encode()
+    if "\0" in joined:
+        raise Unsound
+    return values
+
+
+def moments(values: Sequence[Any]) -> Sequence[object]:
+    """Each in UTC, as `to_moment` has it; sooner, where all are written so that every Python reads them."""
+    if not MOMENTS.fullmatch("".join([value for value in values if value is not None])):
+        return [None if value is None else to_moment(value) for value in values]
+    read = datetime.fromisoformat
+    return [None if value is None else read(value.replace("Z", "+00:00")).astimezone(timezone.utc) for value in values]
 
 
 def to_text(value: Any) -> str:

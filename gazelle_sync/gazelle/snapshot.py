@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import logging
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
-from operator import itemgetter
+from itertools import compress, islice
 from typing import Any, NamedTuple
 
 import numpy
@@ -19,7 +18,7 @@ import pandas
 from gazelle_sync.gazelle import query
 from gazelle_sync.gazelle.client import Client
 from gazelle_sync.gazelle.errors import BrokenAnswer
-from gazelle_sync.gazelle.rows import Reject, Row, RowReader
+from gazelle_sync.gazelle.rows import Columns, Reject, RowReader, transposed
 from gazelle_sync.tables.declaration import (
     Bound,
     ById,
@@ -38,6 +37,9 @@ progress = logging.getLogger("gazelle_sync.progress")
 
 # A server may leave out a page's records for reasons of its own, but not for ever.
 EMPTY_PAGES = 20
+
+# How many records, at least, are converted at once.
+BLOCK = 1000
 
 Node = Any  # as json decodes it: nothing about it is certain
 
@@ -58,9 +60,9 @@ class Page(NamedTuple):
 class Snapshot:
     """A table's rows within a scope, as DataFrames with the columns of `table.all_columns`.
 
-    Each call of `pages` reads all of it anew; afterwards `doubts` says what speaks against the list being
-    whole (nothing, as a rule), `rejects` which records did not convert, `seen` and `expected` how many
-    records there were and should have been.
+    Each call of `pages` reads all of it anew, several pages to a frame; afterwards `doubts` says what speaks
+    against the list being whole (nothing, as a rule), `rejects` which records did not convert, `seen` and
+    `expected` how many records there were and should have been.
     """
 
     def __init__(self, client: Client, table: Table, scope: Scope) -> None:
@@ -87,10 +89,10 @@ class Snapshot:
         read = self.table.read
         nodes = self._plain_list(read) if isinstance(read, PlainList) else self._connection(read)
         beyond = 0
-        for page in nodes:
-            rows = [row for node in page if (row := self._reader.row(node)) is not None]
-            within = [row for row in rows if self._in_scope(row)]
-            beyond += len(rows) - len(within)
+        for block in blocks(nodes):
+            columns = self._reader.columns(block)
+            within = self._in_scope(columns)
+            beyond += len(columns[0]) - len(within[0])
             yield self._frame(within)
             progress.debug(
                 "%s: %d of %d read",
@@ -244,7 +246,7 @@ class Snapshot:
                 raise BrokenAnswer(f"Gazelle answered {what} without {', '.join(absent)}.")
             existing = {key: node for n, key in enumerate(batch) if (node := data[f"r{n}"]) is not None}
             self.kept_by_gazelle.update((key,) for key in existing)
-            yield self._frame([row for node in existing.values() if (row := self._reader.row(node)) is not None])
+            yield self._frame(self._reader.columns(list(existing.values())))
 
     def _confirm_by_parent(self, evidence: ByParent, missing: Iterable[Missing]) -> Iterator[pandas.DataFrame]:
         by_parent: dict[str | None, set[tuple[str, ...]]] = {}
@@ -266,7 +268,7 @@ class Snapshot:
                     self.kept_by_gazelle.add(key)
                     if row is not None:
                         rows.append(row)
-            yield self._frame(rows)
+            yield self._frame(transposed(rows, len(self.columns)))
 
     def _list_of_parent(self, evidence: ByParent, parent: str) -> list[Node] | None:
         """The parent's own list of this table, or None when it proves nothing."""
@@ -308,27 +310,41 @@ class Snapshot:
 
     # Rows
 
-    def _frame(self, rows: list[Row]) -> pandas.DataFrame:
-        # One block of objects: pandas takes much longer for rows, and would turn None into NaN and 1 into 1.0.
-        values = numpy.empty((len(rows), len(self._names)), dtype=object)
-        if rows:
-            values[:] = rows
-        frame: pandas.DataFrame = pandas.DataFrame(values, columns=self._names, dtype=object)
+    def _frame(self, columns: Columns) -> pandas.DataFrame:
+        # One block of objects, a column after the other: pandas takes much longer for rows, and would turn None into
+        # NaN and 1 into 1.0.
+        values = numpy.empty((len(columns), len(columns[0])), dtype=object)
+        for at, column in enumerate(columns):
+            values[at] = column
+        frame: pandas.DataFrame = pandas.DataFrame(values.T, columns=self._names, dtype=object, copy=False)
         return frame
 
-    def _date_column(self) -> Callable[[Row], Any] | None:
+    def _date_column(self) -> int | None:
         """Where the row's date is, if the API can't be asked for dates before the scope's end only."""
         name, read = self.table.dated_by, self.table.read
         if name is None or not isinstance(read, Connection) or Bound.LAST_DAY in read.window.values():
             return None
-        return itemgetter(self.columns.index(name))
+        return self.columns.index(name)
 
-    def _in_scope(self, row: Row) -> bool:
-        """False for what lies beyond the scope's end, which a connection with a lower bound only gives too."""
+    def _in_scope(self, columns: Columns) -> Columns:
+        """Without the rows that lie beyond the scope's end, which a connection with a lower bound only gives too."""
         if self._own_date is None or self.scope.end is None:
-            return True
-        at = self._own_date(row)
-        return at is None or bool(at < self.scope.moment(self.scope.end))
+            return columns
+        end = self.scope.moment(self.scope.end)
+        within = [at is None or at < end for at in columns[self._own_date]]
+        return [list(compress(column, within)) for column in columns]
+
+
+def blocks(pages: Iterable[Sequence[Node]]) -> Iterator[list[Node]]:
+    """Pages put together: most of what a DataFrame costs does not depend on how long it is."""
+    block: list[Node] = []
+    for page in pages:
+        block.extend(page)
+        if len(block) >= BLOCK:
+            yield block
+            block = []
+    if block:
+        yield block
 
 
 def different(numbers: array[int]) -> int:

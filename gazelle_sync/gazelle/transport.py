@@ -145,12 +145,12 @@ class Transport:
             self.requests += 1
         left = max(deadline - time.monotonic(), 0.1)
         try:
+            self._look_around()
             response = self._session.post(
                 self.base_url + path,
                 json=json,
                 data=form,
-                # As an `auth` callable, so that a ~/.netrc entry for the host can't take its place.
-                auth=lambda request: request.headers.update(headers) or request,
+                headers=dict(headers),
                 timeout=(min(self._connect_timeout, left), min(self._read_timeout, left)),
                 # A redirect would turn the POST into a GET, and could carry the token elsewhere.
                 allow_redirects=False,
@@ -166,6 +166,16 @@ class Transport:
         at = http_date(response.headers.get("Date", ""))
         self.clock_ahead = None if at is None else at - time.time()
         return response
+
+    def _look_around(self) -> None:
+        """Takes proxies and certificates from the environment: once, as `requests` would do it for every request.
+
+        And no ~/.netrc, whose entry for the host would take the place of our headers.
+        """
+        if self._session.trust_env:
+            found = self._session.merge_environment_settings(self.base_url, {}, None, None, None)
+            self._session.proxies, self._session.verify = found["proxies"], found["verify"]
+            self._session.trust_env = False
 
     def _json(self, response: requests.Response, what: str) -> object:
         status = response.status_code

@@ -57,8 +57,13 @@ def sound(table: Table) -> Node:
 
 
 def converted(table: Table, node: object, zone: ZoneInfo = TORONTO) -> tuple[Row | None, list[Reject]]:
-    reader = RowReader(table, zone)
-    return reader.row(node), reader.rejects
+    """The row and the rejects; the same whether the node is converted alone or in a page of sound ones."""
+    reader, pages = RowReader(table, zone), RowReader(table, zone)
+    row = reader.row(node)
+    page = [row for row in (reader.row(sound(table)), row, reader.row(sound(table))) if row is not None]
+    assert list(zip(*pages.columns([sound(table), node, sound(table)]), strict=True)) == [tuple(row) for row in page]
+    assert pages.rejects == reader.rejects
+    return row, reader.rejects
 
 
 def row_of(table: str, **fields: object) -> tuple[dict[str, Any] | None, str]:

@@ -552,6 +552,12 @@ def paged(pages: int, hold: Callable[[int], float] = lambda number: 0) -> Callab
     return answer
 
 
+@pytest.fixture
+def a_frame_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gazelle_sync.gazelle.snapshot.BLOCK", 0)
+
+
+@pytest.mark.usefixtures("a_frame_a_page")
 def test_the_next_page_is_fetched_while_the_caller_works_on_this_one(scripted: Scripted, other: Client):
     scripted.answer(paged(3))
     pages = Snapshot(other, TABLES["clients"], ALL).pages()
@@ -565,6 +571,7 @@ def test_the_next_page_is_fetched_while_the_caller_works_on_this_one(scripted: S
     assert len(scripted.asked) == 3
 
 
+@pytest.mark.usefixtures("a_frame_a_page")
 def test_a_page_that_fails_while_the_caller_works_is_told_when_it_comes_to_it(scripted: Scripted, other: Client):
     scripted.answer(answered(allClients=connection([], 2, True, "a")), Answer("", 502, {"Retry-After": "60"}))
     pages = Snapshot(other, TABLES["clients"], ALL).pages()
@@ -575,6 +582,7 @@ def test_a_page_that_fails_while_the_caller_works_is_told_when_it_comes_to_it(sc
     assert list(pages) == [], "and it is over"
 
 
+@pytest.mark.usefixtures("a_frame_a_page")
 def test_an_abandoned_read_ends_with_its_request_and_leaves_no_thread(scripted: Scripted, other: Client):
     scripted.answer(paged(99, hold=lambda number: 0.3 if number else 0))
     pages = Snapshot(other, TABLES["clients"], ALL).pages()
@@ -587,6 +595,7 @@ def test_an_abandoned_read_ends_with_its_request_and_leaves_no_thread(scripted: 
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("clients")] == []
 
 
+@pytest.mark.usefixtures("a_frame_a_page")
 def test_a_read_that_the_caller_breaks_off_with_an_error_does_not_hang(sandbox: Sandbox, client: Client):
     def spool() -> None:
         for _ in Snapshot(client, TABLES["clients"], ALL).pages():
