@@ -81,7 +81,7 @@ class Database:
         for schema in ("gazelle", "dlt", "dlt_staging"):
             self.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
         self.execute("CHECKPOINT")
-        warehouse.migrate(warehouse.connect(self.url))
+        warehouse.migrate(warehouse.connect(self.url), loads_follow=True)
 
     def settle(self) -> None:
         self.execute("VACUUM (ANALYZE)")

@@ -71,7 +71,7 @@ class PostgresResource(ConfigurableResource):  # type: ignore[type-arg]
         """The engine, after what the database lacks was added, once a run."""
         engine = self.engine()
         if not self._migrated:
-            warehouse.migrate(engine)
+            warehouse.migrate(engine, loads_follow=True)
             self._migrated = True
         return engine
 

@@ -130,6 +130,12 @@ def rows(engine: Engine) -> Callable[..., list[dict[str, Any]]]:
     return lambda query, *parameters: query_rows(engine, query, *parameters)
 
 
+@pytest.fixture
+def ask(empty_engine: Engine) -> Callable[..., list[dict[str, Any]]]:
+    """As `rows`, for a test that makes the tables itself."""
+    return lambda query, *parameters: query_rows(empty_engine, query, *parameters)
+
+
 def query_rows(engine: Engine, query: str, *parameters: object) -> list[dict[str, Any]]:
     with transaction(engine) as cursor:
         cursor.execute(query, parameters)

@@ -29,7 +29,7 @@ from gazelle_sync.tables.declaration import Missing
 from gazelle_sync.warehouse import log
 from gazelle_sync.warehouse.connection import persistently, transaction
 from gazelle_sync.warehouse.locks import alone
-from gazelle_sync.warehouse.schema import SCHEMA, placeholder
+from gazelle_sync.warehouse.schema import SCHEMA, built_late, metadata, placeholder
 from gazelle_sync.warehouse.scope import condition
 from gazelle_sync.warehouse.spool import Spool
 
@@ -233,6 +233,7 @@ class Load:
                     f"{self.source.seen} of {self.source.expected} records seen; " + "; ".join(self.doubts)
                 )
             first_load = log.never_loaded(cursor, self.table.name)
+            to_build = self.lacking_while_empty(cursor)
             self.insert_missing_parents(cursor)
             self.compare(cursor, report, staged)
             gone = self.choose_gone(doubtful, report)
@@ -240,6 +241,8 @@ class Load:
             if not first_load:
                 self.note_changes(cursor)
             self.write(cursor)
+            for statement in to_build:
+                cursor.execute(statement)
             report.deleted = len(gone)
             self.note_rejects(cursor, report)
             cursor.execute(self.sql.count_rows)
@@ -266,6 +269,24 @@ class Load:
             placeholders={tuple(row[2:]) for row in found if row[0]},
             in_scope=in_scope,
         )
+
+    def lacking_while_empty(self, cursor: Cursor) -> list[str]:
+        """What is to be built after a table's first rows, see `schema.built_late`. Locks what it will refer to."""
+        cursor.execute(self.sql.names_if_empty)
+        found = cursor.fetchone()
+        if found is None:
+            return []
+        parents = set(self.table.references.values()) & set(self.tables) - {self.table.name}
+        related = {name: self.tables[name] for name in parents | {self.table.name}}
+        wanted = built_late(metadata(related).tables[f"{SCHEMA}.{self.table.name}"])
+        lacking = [
+            str(ddl.compile(dialect=self.engine.dialect)) for name, ddl in wanted.items() if name not in found[0]
+        ]
+        for parent in sorted(parents if lacking else ()):
+            # Now and in one order: two first loads that locked them when they need them would wait for each other.
+            target = sql.Identifier(SCHEMA, parent)
+            cursor.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(target))
+        return lacking
 
     def insert_missing_parents(self, cursor: Cursor) -> None:
         """A parent that is not mirrored yet gets a row with its id alone, so that no child is lost."""
@@ -367,6 +388,7 @@ class Statements:
         self._target = sql.Identifier(SCHEMA, table.name)
         parts = {
             "target": self._target,
+            "target_name": sql.Literal(f"{SCHEMA}.{table.name}"),
             "columns": listed(columns),
             "definitions": sql.SQL(", ").join(
                 sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(column.type.sql))
@@ -459,6 +481,14 @@ class Statements:
             UPDATE gazelle.rejected_rows r SET resolved_at = now()
             WHERE r.table_name = %(table)s AND r.resolved_at IS NULL AND r.external_id <> ALL (%(rejected)s::text[])
               AND (%(all_seen)s OR EXISTS (SELECT FROM staging s WHERE {s_key} = r.external_id))
+            """
+        )
+        self.names_if_empty = statement(
+            """
+            SELECT ARRAY(SELECT conname FROM pg_constraint WHERE conrelid = empty.oid
+                         UNION ALL SELECT relname FROM pg_class JOIN pg_index ON pg_class.oid = indexrelid
+                         WHERE indrelid = empty.oid)::text[]
+            FROM (SELECT to_regclass({target_name}) AS oid WHERE NOT EXISTS (SELECT FROM {target})) AS empty
             """
         )
         self.count_rows = statement("SELECT count(*) FROM {target} WHERE deleted_at IS NULL")

@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from gazelle_sync.tables import TABLES, Table
 from gazelle_sync.warehouse.connection import WarehouseError, persistently
 from gazelle_sync.warehouse.locks import MIGRATION
-from gazelle_sync.warehouse.schema import OWNER_ONLY, SCHEMA, metadata
+from gazelle_sync.warehouse.schema import OWNER_ONLY, SCHEMA, built_late, metadata
 from gazelle_sync.warehouse.views import VIEWS
 
 logger = logging.getLogger(__name__)
@@ -35,17 +35,18 @@ SUPABASE_ROLES = {"anon", "authenticated", "service_role"}
 ADDITIONS = (ops.CreateTableOp, ops.AddColumnOp, ops.CreateIndexOp, ops.AddConstraintOp)
 
 
-def migrate(engine: sa.Engine, tables: Mapping[str, Table] = TABLES) -> list[str]:
+def migrate(engine: sa.Engine, tables: Mapping[str, Table] = TABLES, *, loads_follow: bool = False) -> list[str]:
     """Adds what the database lacks, in one transaction under the migrations' lock. What was added, in words.
 
-    Raises `WarehouseError`, also when the server is older than PostgreSQL 15.
+    When `loads_follow`, foreign keys and indexes of tables without rows are left to their first load. Raises
+    `WarehouseError`, also when the server is older than PostgreSQL 15.
     """
     shape = metadata(tables)
 
     def work() -> list[str]:
         try:
             with engine.begin() as connection:
-                return bring_to(shape, connection)
+                return bring_to(shape, connection, loads_follow)
         except DBAPIError as error:
             if isinstance(error.orig, psycopg2.Error):
                 raise error.orig from None
@@ -54,7 +55,7 @@ def migrate(engine: sa.Engine, tables: Mapping[str, Table] = TABLES) -> list[str
     return persistently(work, "Preparing the tables")
 
 
-def bring_to(shape: sa.MetaData, connection: sa.Connection) -> list[str]:
+def bring_to(shape: sa.MetaData, connection: sa.Connection, loads_follow: bool) -> list[str]:
     connection.execute(sa.text("SET LOCAL statement_timeout = '15min'"))
     connection.execute(sa.text(MIGRATION))
     version: int = connection.scalar(sa.text("SELECT current_setting('server_version_num')::int")) or 0
@@ -70,7 +71,7 @@ def bring_to(shape: sa.MetaData, connection: sa.Connection) -> list[str]:
     there = set(sa.inspect(connection).get_table_names(SCHEMA))
     context = comparison(connection)
     operations = Operations(context)
-    for addition in missing(shape, context):
+    for addition in missing(shape, context, loads_follow):
         with fit_for_old_rows(addition):
             operations.invoke(addition)
         done.append(described(addition))
@@ -89,9 +90,9 @@ def bring_to(shape: sa.MetaData, connection: sa.Connection) -> list[str]:
 
 
 def lacking(engine: sa.Engine, tables: Mapping[str, Table] = TABLES) -> list[str]:
-    """What `migrate` would add of tables, columns, indexes and constraints, in words. Changes nothing."""
+    """What a sync would add of tables, columns, indexes and constraints before it loads. Changes nothing."""
     with engine.connect() as connection:
-        return [described(addition) for addition in missing(metadata(tables), comparison(connection))]
+        return [described(addition) for addition in missing(metadata(tables), comparison(connection), True)]
 
 
 def comparison(connection: sa.Connection) -> MigrationContext:
@@ -99,14 +100,17 @@ def comparison(connection: sa.Connection) -> MigrationContext:
     return MigrationContext.configure(connection, opts=options)
 
 
-def missing(shape: sa.MetaData, context: MigrationContext) -> list[Any]:
+def missing(shape: sa.MetaData, context: MigrationContext, loads_follow: bool) -> list[Any]:
     """The operations that would add what the database lacks."""
-    assert context.connection is not None
+    connection = context.connection
+    assert connection is not None
     with warnings.catch_warnings():
         # Indexes on expressions, and types of extensions, that people added: reflected with a warning.
         warnings.simplefilter("ignore", sa.exc.SAWarning)
         found = produce_migrations(context, shape).upgrade_ops
-    lacking = [addition for addition in additions(found) if not already_there(context.connection, addition)]
+    lacking = [addition for addition in additions(found) if not already_there(connection, addition)]
+    if loads_follow:
+        lacking = [addition for addition in lacking if not is_for_later(connection, shape, addition)]
     # A new table can refer to an old one only once that one's key is unique.
     return sorted(lacking, key=lambda addition: not isinstance(addition, ops.CreateUniqueConstraintOp))
 
@@ -145,6 +149,23 @@ def already_there(connection: sa.Connection, addition: Any) -> bool:
             for key in keys
         )
     return False
+
+
+def is_for_later(connection: sa.Connection, shape: sa.MetaData, addition: Any) -> bool:
+    """Whether this is a foreign key or an index that the table's first load will build, see `schema.built_late`.
+
+    Takes the foreign keys out of a table that is to be made.
+    """
+    if isinstance(addition, ops.CreateTableOp):
+        if built_late(shape.tables[f"{SCHEMA}.{addition.table_name}"]):
+            addition.columns = [part for part in addition.columns if not isinstance(part, sa.ForeignKeyConstraint)]
+        return False
+    name = addition.index_name if isinstance(addition, ops.CreateIndexOp) else getattr(addition, "constraint_name", "")
+    table = next((table for table in shape.tables.values() if name in built_late(table)), None)
+    return table is not None and (
+        not sa.inspect(connection).has_table(table.name, schema=SCHEMA)
+        or not connection.scalar(sa.select(sa.exists(sa.select(table.c.id))))
+    )
 
 
 @contextmanager

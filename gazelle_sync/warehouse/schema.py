@@ -60,7 +60,9 @@ def mirrored(shape: sa.MetaData, table: Table, tables: Mapping[str, Table]) -> s
         sa.Column("deleted_at", MOMENT, comment="When the record was found gone from Gazelle; null while it exists."),
     ]
     constraints: list[sa.UniqueConstraint] = [] if own_key else [sa.UniqueConstraint(*table.key)]
-    made: sa.Table = sa.Table(table.name, shape, *columns, *constraints, comment=table.comment)
+    made: sa.Table = sa.Table(
+        table.name, shape, *columns, *constraints, comment=table.comment, info={"built_late": True}
+    )
     # A composite key's constraint serves its first column already.
     for name in indexed(table):
         if own_key or name != table.key[0]:
@@ -94,6 +96,19 @@ def placeholder(column: Column) -> str | None:
     if column.null or column.name == "external_id" or column.references:
         return None
     return {Type.TEXT: "external_id", Type.TEXT_ARRAY: "'{}'"}.get(column.type)
+
+
+def built_late(table: sa.Table) -> dict[str, sa.schema.ExecutableDDLElement]:
+    """Name → DDL of the foreign keys and indexes that a table gets with its first rows, if it is a mirrored one.
+
+    To build them of rows that are there takes a fifth of the time that it takes to keep them up row by row.
+    """
+    if not table.info.get("built_late"):
+        return {}
+    return {
+        **{str(index.name): sa.schema.CreateIndex(index) for index in table.indexes},
+        **{str(key.name): sa.schema.AddConstraint(key) for key in table.foreign_key_constraints},
+    }
 
 
 def identity() -> sa.Column[int]:

@@ -14,15 +14,10 @@ from gazelle_sync.tables import TABLES
 from gazelle_sync.tables.declaration import Connection, ReadAgain, Table, integer, moment, reference, text
 from gazelle_sync.warehouse import WarehouseError
 from gazelle_sync.warehouse.connection import transaction
-from gazelle_sync_tests.conftest import ALL, query_rows
+from gazelle_sync_tests.conftest import ALL
 from gazelle_sync_tests.warehouse.canned import Canned, clients
 
 BESIDE = {"sync_log", "rejected_rows", "row_changes", "oauth_token"}
-
-
-@pytest.fixture
-def ask(empty_engine):
-    return lambda query, *parameters: query_rows(empty_engine, query, *parameters)
 
 
 def test_the_first_use_makes_every_table_and_the_second_adds_nothing(empty_engine, ask):

@@ -8,15 +8,9 @@ import pytest
 from gazelle_sync import warehouse
 from gazelle_sync.tables import TABLES
 from gazelle_sync.warehouse.connection import transaction
-from gazelle_sync_tests.conftest import query_rows
 from gazelle_sync_tests.warehouse.canned import shown
 
 RELATIONS = [*TABLES, "sync_log", "rejected_rows", "row_changes", "upcoming_appointment_changes"]
-
-
-@pytest.fixture
-def ask(empty_engine):
-    return lambda query, *parameters: query_rows(empty_engine, query, *parameters)
 
 
 @pytest.fixture
