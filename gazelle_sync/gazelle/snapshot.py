@@ -6,6 +6,7 @@ Keep out: how rows are stored, and what is done about those that are gone (`ware
 from __future__ import annotations
 
 import logging
+import threading
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -89,7 +90,7 @@ class Snapshot:
         read = self.table.read
         nodes = self._plain_list(read) if isinstance(read, PlainList) else self._connection(read)
         beyond = 0
-        for block in blocks(nodes):
+        for block in one_ahead(nodes, self.table.name):
             columns = self._reader.columns(block)
             within = self._in_scope(columns)
             beyond += len(columns[0]) - len(within[0])
@@ -197,8 +198,7 @@ class Snapshot:
     def _pages(self, text: str, variables: dict[str, object], at: Sequence[str]) -> Iterator[Page]:
         """The pages of one connection, to its end; `at` is where it stands in the answer.
 
-        The next page is on its way while the caller works on this one. Raises `BrokenAnswer` for a cursor
-        that was followed before: the list would never end.
+        Raises `BrokenAnswer` for a cursor that was followed before: the list would never end.
         """
         where = ".".join(at)
         cursors = {variables.get("after")}
@@ -212,23 +212,21 @@ class Snapshot:
                 raise WentAway(f"Gazelle answered {what} with null: the record went away while it was read.")
             return as_page(found, where)
 
-        with ThreadPoolExecutor(1, thread_name_prefix=self.table.name) as ahead:
-            page = fetch(variables.get("after"))
-            empty = 0
-            while page.more:
-                empty = 0 if page.nodes else empty + 1
-                if empty == EMPTY_PAGES:
-                    raise BrokenAnswer(f"{where}: {empty} empty pages in a row, and still more are announced.")
-                if page.cursor is None or page.cursor in cursors:
-                    raise BrokenAnswer(
-                        f"{where}: the cursor {page.cursor!r} does not move, though there is said to be more. "
-                        "The list can't be read to its end; nothing was changed for this table."
-                    )
-                cursors.add(page.cursor)
-                following = ahead.submit(fetch, page.cursor)
-                yield page
-                page = following.result()
+        page = fetch(variables.get("after"))
+        empty = 0
+        while page.more:
+            empty = 0 if page.nodes else empty + 1
+            if empty == EMPTY_PAGES:
+                raise BrokenAnswer(f"{where}: {empty} empty pages in a row, and still more are announced.")
+            if page.cursor is None or page.cursor in cursors:
+                raise BrokenAnswer(
+                    f"{where}: the cursor {page.cursor!r} does not move, though there is said to be more. "
+                    "The list can't be read to its end; nothing was changed for this table."
+                )
+            cursors.add(page.cursor)
             yield page
+            page = fetch(page.cursor)
+        yield page
 
     def _note_null_nodes(self, nodes: Sequence[Node]) -> None:
         if empty := sum(node is None for node in nodes):
@@ -335,16 +333,30 @@ class Snapshot:
         return [list(compress(column, within)) for column in columns]
 
 
-def blocks(pages: Iterable[Sequence[Node]]) -> Iterator[list[Node]]:
-    """Pages put together: most of what a DataFrame costs does not depend on how long it is."""
-    block: list[Node] = []
-    for page in pages:
-        block.extend(page)
-        if len(block) >= BLOCK:
-            yield block
-            block = []
-    if block:
-        yield block
+def one_ahead(pages: Iterator[Sequence[Node]], name: str) -> Iterator[list[Node]]:
+    """Pages put together to blocks; the next block is being read while the caller works on this one.
+
+    Most of what a DataFrame costs does not depend on how long it is, and to hand a page from one thread to another
+    takes as long as to convert it.
+    """
+    abandoned = threading.Event()
+
+    def block() -> list[Node] | None:
+        found: list[Node] = []
+        for page in pages:
+            found.extend(page)
+            if len(found) >= BLOCK or abandoned.is_set():
+                return found
+        return found or None
+
+    with ThreadPoolExecutor(1, thread_name_prefix=name) as reader:
+        following = reader.submit(block)
+        try:
+            while (found := following.result()) is not None:
+                following = reader.submit(block)
+                yield found
+        finally:
+            abandoned.set()
 
 
 def different(numbers: array[int]) -> int:

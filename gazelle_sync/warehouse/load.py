@@ -235,14 +235,12 @@ class Load:
             first_load = log.never_loaded(cursor, self.table.name)
             to_build = self.lacking_while_empty(cursor)
             self.insert_missing_parents(cursor)
-            self.compare(cursor, report, staged)
+            self.compare(cursor, report, staged, all_new=to_build is not None)
             gone = self.choose_gone(doubtful, report)
             self.stage_gone(cursor, gone)
             if not first_load:
                 self.note_changes(cursor)
-            self.write(cursor)
-            for statement in to_build:
-                cursor.execute(statement)
+            self.write(cursor, to_build)
             report.deleted = len(gone)
             self.note_rejects(cursor, report)
             cursor.execute(self.sql.count_rows)
@@ -270,32 +268,37 @@ class Load:
             in_scope=in_scope,
         )
 
-    def lacking_while_empty(self, cursor: Cursor) -> list[str]:
-        """What is to be built after a table's first rows, see `schema.built_late`. Locks what it will refer to."""
+    def lacking_while_empty(self, cursor: Cursor) -> list[str] | None:
+        """What is to be built after a table's first rows, see `schema.built_late`; None for a table that has rows.
+
+        An empty table is locked against other loads, which could give it a placeholder, and so are its parents.
+        """
+        cursor.execute(self.sql.names_if_empty)
+        if cursor.fetchone() is None:
+            return None
+        related = {name: table for name, table in self.tables.items() if name in self.table.references.values()}
+        related[self.table.name] = self.table
+        for name in related:
+            target = sql.Identifier(SCHEMA, name)
+            cursor.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(target))
         cursor.execute(self.sql.names_if_empty)
         found = cursor.fetchone()
         if found is None:
-            return []
-        parents = set(self.table.references.values()) & set(self.tables) - {self.table.name}
-        related = {name: self.tables[name] for name in parents | {self.table.name}}
+            return None
         wanted = built_late(metadata(related).tables[f"{SCHEMA}.{self.table.name}"])
-        lacking = [
-            str(ddl.compile(dialect=self.engine.dialect)) for name, ddl in wanted.items() if name not in found[0]
-        ]
-        for parent in sorted(parents if lacking else ()):
-            # Now and in one order: two first loads that locked them when they need them would wait for each other.
-            target = sql.Identifier(SCHEMA, parent)
-            cursor.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(target))
-        return lacking
+        return [str(ddl.compile(self.engine)) for name, ddl in wanted.items() if name not in found[0]]
 
     def insert_missing_parents(self, cursor: Cursor) -> None:
-        """A parent that is not mirrored yet gets a row with its id alone, so that no child is lost."""
-        for column, parent in self.table.references.items():
-            if parent in self.tables:
-                cursor.execute(self.sql.insert_placeholders(column, self.tables[parent]))
+        """A parent that is not mirrored yet gets a row with its id alone, so that no child is lost.
 
-    def compare(self, cursor: Cursor, report: LoadReport, staged: int) -> None:
-        cursor.execute(self.sql.create_difference)
+        All loads touch the tables in one order, so that no two wait for each other.
+        """
+        for name, parent in self.tables.items():
+            for column in (column for column, refers_to in self.table.references.items() if refers_to == name):
+                cursor.execute(self.sql.insert_placeholders(column, parent))
+
+    def compare(self, cursor: Cursor, report: LoadReport, staged: int, *, all_new: bool) -> None:
+        cursor.execute(self.sql.all_is_different if all_new else self.sql.create_difference)
         cursor.execute('SELECT "to do", count(*) FROM difference GROUP BY 1')
         counts: dict[str, int] = dict(cursor.fetchall())
         report.inserted = counts.get("insert", 0)
@@ -330,9 +333,14 @@ class Load:
             (self.table.name, CHANGES_KEPT),
         )
 
-    def write(self, cursor: Cursor) -> None:
+    def write(self, cursor: Cursor, to_build: list[str] | None) -> None:
+        if to_build is not None:
+            cursor.execute(self.sql.insert)
+            for statement in to_build:
+                cursor.execute(statement)
+            return
         cursor.execute(self.sql.update)
-        cursor.execute(self.sql.insert)
+        cursor.execute(self.sql.insert_or_fill)
         cursor.execute(self.sql.mark_gone)
 
     def note_rejects(self, cursor: Cursor, report: LoadReport) -> None:
@@ -446,13 +454,21 @@ class Statements:
             FROM difference s WHERE t.id = s."target id"
             """
         )
-        # Another table's load may have inserted the same record as a placeholder since the comparison.
+        # Gone with the staging table.
+        self.all_is_different = statement(
+            """
+            CREATE TEMP VIEW difference AS SELECT *, NULL::bigint AS "target id", 'insert' AS "to do" FROM staging
+            """
+        )
         self.insert = statement(
             """
             INSERT INTO {target} ({columns}, synced_at)
             SELECT {columns}, now() FROM difference WHERE "target id" IS NULL
-            ON CONFLICT ({key}) DO UPDATE SET {set_excluded}, synced_at = now(), deleted_at = NULL
             """
+        )
+        # Another table's load may have inserted the same record as a placeholder since the comparison.
+        self.insert_or_fill = self.insert + statement(
+            " ON CONFLICT ({key}) DO UPDATE SET {set_excluded}, synced_at = now(), deleted_at = NULL"
         )
         self.create_gone = statement("CREATE TEMP TABLE gone ({key_definitions}) ON COMMIT DROP")
         self.mark_gone = statement(

@@ -114,6 +114,21 @@ def test_two_first_loads_that_refer_to_the_same_table_both_succeed(bare_engine, 
     assert ask("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == [{"deadlocks": 0}]
 
 
+def test_a_first_load_waits_for_a_placeholder_that_is_being_made_and_fills_it(bare_engine, ask):
+    piano = {"external_id": "ins_1", "client_external_id": "cli_1", "tags": ["A"]}
+    reports = []
+    thread = threading.Thread(
+        target=lambda: reports.append(warehouse.load(bare_engine, Canned(TABLES["pianos"], [piano]), run_id="test"))
+    )
+    with transaction(bare_engine) as cursor:
+        cursor.execute("INSERT INTO gazelle.pianos (external_id, tags) VALUES ('ins_1', '{}')")
+        thread.start()
+        wait_until(lambda: ask("SELECT count(*) AS n FROM pg_locks WHERE NOT granted") == [{"n": 1}])
+    thread.join(20)
+    assert [(report.inserted, report.rows) for report in reports] == [(1, 1)]
+    assert ask("SELECT external_id, client_external_id, tags FROM gazelle.pianos") == [piano]
+
+
 def test_a_table_of_the_old_service_gets_its_keys_and_indexes_before_anything_is_loaded(empty_engine, ask):
     ask("CREATE SCHEMA gazelle; CREATE TABLE gazelle.clients (id serial PRIMARY KEY, external_id text UNIQUE)")
     ask("INSERT INTO gazelle.clients (external_id) VALUES ('cli_1')")
