@@ -12,12 +12,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import requests
+
+from gazelle_sync import environment
 
 with warnings.catch_warnings():
     # On a machine without XDG_RUNTIME_DIR it says that it uses a temporary folder; so it should.
@@ -66,7 +68,7 @@ def own_sandbox() -> tuple[str, str]:
     # Here, as a configured installation does without it.
     from gazelle_sync.sandbox import Account, Sandbox  # noqa: PLC0415
 
-    sandbox = Sandbox(Account.typical(date.today()))
+    sandbox = Sandbox(Account.typical(datetime.now(environment.settings().zone).date()))
     sandbox.start()
     return sandbox.url, sandbox.api_key
 

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from sqlalchemy import Engine
 from gazelle_sync.cli import main
 from gazelle_sync.environment import ROOT
 from gazelle_sync.sandbox import Account, Sandbox
-from gazelle_sync_tests.conftest import query_rows
+from gazelle_sync_tests.conftest import NOW, query_rows
 
 README = (ROOT / "README.md").read_text()
 
@@ -30,7 +29,7 @@ def test_adding_the_file_that_the_readme_shows_adds_a_table(
     shutil.copy(ROOT / "dagster.yaml", project)
     (shown,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     (project / "gazelle_sync" / "tables" / "invoices.py").write_text(shown)
-    account = Account.typical(date.today())
+    account = Account.typical(NOW)
     with Sandbox(account) as sandbox:
         ended = subprocess.run(
             [sys.executable, "-c", "from gazelle_sync.cli import main; main()", "sync"],

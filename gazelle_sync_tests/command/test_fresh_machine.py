@@ -12,19 +12,21 @@ from typing import Any
 import pytest
 
 from gazelle_sync import embedded, warehouse
+from gazelle_sync.sandbox import Account
 from gazelle_sync.tables import TABLES
-from gazelle_sync_tests.conftest import folder_for_postgres, query_rows
+from gazelle_sync_tests.conftest import NOW, folder_for_postgres, query_rows
 from gazelle_sync_tests.project import Ended, Project, running
 
 BANNER = "Nothing is configured: the bundled sandbox and an embedded PostgreSQL serve (see .env.example)."
-# The account of `Account.typical`.
+# The bundled sandbox's account, which is another one every day.
+ACCOUNT = Account.typical(NOW)
 LIVE = {
     "users": 6,
     "clients": 150,
-    "contacts": 350,
+    "contacts": len(ACCOUNT.contacts),
     "pianos": 85,
     "appointments": 621,
-    "appointment_pianos": 249,
+    "appointment_pianos": sum(len(event["pianos"]) for event in ACCOUNT.events.values()),
     "timeline_entries": 2500,
 }
 

@@ -37,7 +37,7 @@ def test_hosts_that_start_at_once_on_an_empty_database_agree_on_tables_rows_and_
         out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, out + err
 
-    for table, count in {"clients": 150, "pianos": 85, "contacts": 350}.items():
+    for table, count in {"clients": 150, "pianos": 85, "contacts": len(live.account.contacts)}.items():
         # Whoever came first, no row is there twice, and no placeholder is left.
         assert query_rows(
             engine,
