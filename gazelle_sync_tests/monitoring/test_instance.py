@@ -12,15 +12,22 @@ from typing import Any
 import psycopg2
 import pytest
 from dagster import (
+    AssetCheckResult,
+    AssetCheckSpec,
+    DagsterEventType,
     DagsterInstance,
     DagsterRunStatus,
+    MaterializeResult,
     RunRequest,
     ScheduleDefinition,
+    asset,
     build_sensor_context,
     instance_for_test,
     job,
+    materialize,
 )
 from dagster._core.run_coordinator import QueuedRunCoordinator
+from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from gazelle_sync.jobs import NIGHTLY_TAG
 from gazelle_sync.sandbox import Account, Sandbox
@@ -51,6 +58,7 @@ def test_what_dagster_yaml_sets_is_what_the_instance_does(shipped: DagsterInstan
     assert shipped.nux_enabled is False
     assert shipped.managed_python_loggers == ["gazelle_sync"]
     assert shipped.get_settings("retention")["sensor"]["purge_after_days"]["skipped"] == 2
+    assert type(shipped.event_log_storage).__name__ == "EventLog"
     shipped.get_runs()
     assert list((tmp_path / "var/dagster").rglob("runs.db"))
 
@@ -101,6 +109,41 @@ def test_dg_knows_the_project(command: str, says: str, tmp_path: Path) -> None:
 @job
 def nothing() -> None:
     pass
+
+
+@asset(check_specs=[AssetCheckSpec("sound", asset="thing")])
+def thing() -> MaterializeResult:  # type: ignore[type-arg]
+    return MaterializeResult(metadata={"rows": 3}, check_results=[AssetCheckResult(passed=True)])
+
+
+def test_a_database_that_stays_open_holds_what_one_does_that_is_opened_for_each_event(
+    shipped: DagsterInstance, tmp_path: Path
+) -> None:
+    """Dagster's own storage, in place of ours, reads the same of the same files, while both use them."""
+    run_id = materialize([thing], instance=shipped).run_id
+    with DagsterInstance.local_temp(tmp_path.as_posix()) as plain:
+        theirs = SqliteEventLogStorage(str(tmp_path / "var/dagster/history/runs"))
+        theirs.register_instance(plain)
+        logs = theirs.get_logs_for_run(run_id)
+        assert logs == shipped.all_logs(run_id)
+        kinds = [entry.dagster_event_type for entry in logs if entry.dagster_event]
+        assert kinds.count(DagsterEventType.ASSET_MATERIALIZATION) == 1
+        assert kinds.count(DagsterEventType.ASSET_CHECK_EVALUATION) == 1
+        (latest,) = theirs.get_latest_materialization_events([thing.key]).values()
+        assert latest is not None
+        assert latest.run_id == run_id
+        again = materialize([thing], instance=shipped).run_id
+        (latest,) = theirs.get_latest_materialization_events([thing.key]).values()
+        assert latest is not None
+        assert latest.run_id == again
+
+
+def test_more_runs_than_databases_stay_open_are_all_there_until_they_are_deleted(shipped: DagsterInstance) -> None:
+    runs = [nothing.execute_in_process(instance=shipped).run_id for _ in range(6)]
+    assert all(shipped.all_logs(run_id) for run_id in runs)
+    shipped.delete_run(runs[-1])
+    shipped.delete_run(runs[0])
+    assert [bool(shipped.all_logs(run_id)) for run_id in runs] == [False, True, True, True, True, False]
 
 
 def test_records_of_runs_are_forgotten_when_they_are_old_and_ended() -> None:
