@@ -8,10 +8,10 @@ from __future__ import annotations
 import logging
 import threading
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from itertools import compress, islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy
 import pandas
@@ -33,6 +33,7 @@ from gazelle_sync.tables.declaration import (
 )
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 # At level DEBUG: a line per page is for who watches, and Dagster would store each as an event.
 progress = logging.getLogger("gazelle_sync.progress")
 
@@ -337,7 +338,7 @@ def one_ahead(pages: Iterator[Sequence[Node]], name: str) -> Iterator[list[Node]
     """Pages put together to blocks; the next block is being read while the caller works on this one.
 
     Most of what a DataFrame costs does not depend on how long it is, and to hand a page from one thread to another
-    takes as long as to convert it.
+    takes as long as to convert it. A read that is abandoned ends with the request that is on its way.
     """
     abandoned = threading.Event()
 
@@ -349,14 +350,27 @@ def one_ahead(pages: Iterator[Sequence[Node]], name: str) -> Iterator[list[Node]
                 return found
         return found or None
 
-    with ThreadPoolExecutor(1, thread_name_prefix=name) as reader:
-        following = reader.submit(block)
+    following = begun(block, name)
+    try:
+        while (found := following.result()) is not None:
+            following = begun(block, name)
+            yield found
+    finally:
+        abandoned.set()
+
+
+def begun(work: Callable[[], T], name: str) -> Future[T]:
+    """What `work` will give, in a thread that keeps no process from ending: an executor's would."""
+    future: Future[T] = Future()
+
+    def run() -> None:
         try:
-            while (found := following.result()) is not None:
-                following = reader.submit(block)
-                yield found
-        finally:
-            abandoned.set()
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return future
 
 
 def different(numbers: array[int]) -> int:

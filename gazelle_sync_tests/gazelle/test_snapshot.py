@@ -589,10 +589,10 @@ def test_an_abandoned_read_ends_with_its_request_and_leaves_no_thread(scripted: 
     next(pages)
     began = time.monotonic()
     pages.close()  # type: ignore[attr-defined]
-    assert time.monotonic() - began < 3
-    time.sleep(0.2)
+    while [thread.name for thread in threading.enumerate() if thread.name.startswith("clients")]:
+        assert time.monotonic() - began < 5
+        time.sleep(0.01)
     assert len(scripted.asked) == 2
-    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("clients")] == []
 
 
 @pytest.mark.usefixtures("a_frame_a_page")
