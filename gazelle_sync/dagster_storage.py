@@ -15,7 +15,7 @@ from typing import Any
 # Dagster has no public names for these, only the word `sqlite` in dagster.yaml.
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
-from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy import Connection, Engine, create_engine, event
 
 from gazelle_sync import environment, warehouse
 
@@ -36,9 +36,10 @@ class EventLog(SqliteEventLogStorage):
         self._tables: set[str] = set()
 
     def has_table(self, table_name: str) -> bool:
-        if not self._tables:
-            with self.index_connection() as connection:
-                self._tables.update(inspect(connection).get_table_names())
+        # Dagster asks for each event, and opens a database for that as well. Not through `_connect`: it asks while it
+        # holds that one's lock, too.
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
         return table_name in self._tables
 
     @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import threading
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import ModuleType
@@ -136,6 +137,22 @@ def test_a_database_that_stays_open_holds_what_one_does_that_is_opened_for_each_
         (latest,) = theirs.get_latest_materialization_events([thing.key]).values()
         assert latest is not None
         assert latest.run_id == again
+
+
+def test_the_storage_can_be_asked_for_a_table_while_a_database_of_its_own_is_in_use(shipped: DagsterInstance) -> None:
+    """As Dagster does while a run is queued: to wait for oneself would be to wait for ever."""
+    storage = shipped.event_log_storage
+    assert isinstance(storage, SqliteEventLogStorage)
+    found: list[bool] = []
+
+    def ask() -> None:
+        with storage.index_connection():
+            found.extend(storage.has_table(name) for name in ("event_logs", "no_such_table"))
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert found == [True, False]
 
 
 def test_more_runs_than_databases_stay_open_are_all_there_until_they_are_deleted(shipped: DagsterInstance) -> None:
