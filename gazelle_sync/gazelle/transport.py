@@ -88,6 +88,7 @@ class Transport:
         self._counting = threading.Lock()
         self._session = requests.Session()
         self._session.headers["User-Agent"] = "gazelle-sync"
+        self._blank: dict[str, requests.PreparedRequest] = {}
 
     def close(self) -> None:
         self._session.close()
@@ -145,12 +146,8 @@ class Transport:
             self.requests += 1
         left = max(deadline - time.monotonic(), 0.1)
         try:
-            self._look_around()
-            response = self._session.post(
-                self.base_url + path,
-                json=json,
-                data=form,
-                headers=dict(headers),
+            response = self._session.send(
+                self._prepared(path, headers, json, form),
                 timeout=(min(self._connect_timeout, left), min(self._read_timeout, left)),
                 # A redirect would turn the POST into a GET, and could carry the token elsewhere.
                 allow_redirects=False,
@@ -166,6 +163,22 @@ class Transport:
         at = http_date(response.headers.get("Date", ""))
         self.clock_ahead = None if at is None else at - time.time()
         return response
+
+    def _prepared(
+        self, path: str, headers: Mapping[str, str], json: object, form: Mapping[str, str] | None
+    ) -> requests.PreparedRequest:
+        """The path's first request with other headers and another body: to prepare an address costs a third of sending.
+
+        Raises `ValueError`.
+        """
+        if path not in self._blank:
+            self._look_around()
+            self._blank[path] = self._session.prepare_request(requests.Request("POST", self.base_url + path))
+        request = self._blank[path].copy()
+        request.prepare_headers({**request.headers, **headers})
+        request.prepare_cookies(self._session.cookies)
+        request.prepare_body(form, None, json)
+        return request
 
     def _look_around(self) -> None:
         """Takes proxies and certificates from the environment: once, as `requests` would do it for every request.
