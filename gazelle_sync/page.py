@@ -49,7 +49,7 @@ class Overview:
 
 def overview(engine: Engine) -> Overview:
     """Raises `WarehouseError`."""
-    covered = {name: warehouse.last_covered(engine, [name]) for name in TABLES}
+    covered = warehouse.covered(engine, TABLES)
     now = datetime.now(timezone.utc)
     return Overview(
         warehouse.status(engine, TABLES),

@@ -61,11 +61,21 @@ class PostgresResource(ConfigurableResource):  # type: ignore[type-arg]
 
     url: str = Field(description="PostgreSQL connection string.")
 
+    _engine: Engine | None = PrivateAttr(default=None)
     _migrated: bool = PrivateAttr(default=False)
+
+    @contextmanager
+    def yield_for_execution(self, context: InitResourceContext) -> Iterator["PostgresResource"]:
+        try:
+            yield self
+        finally:
+            if self._engine:
+                self._engine.dispose()
 
     def engine(self) -> Engine:
         """Opens nothing yet. Raises `warehouse.WarehouseError` for a string that can't be used."""
-        return services.database(self.url)
+        self._engine = services.database(self.url)
+        return self._engine
 
     def migrated(self) -> Engine:
         """The engine, after what the database lacks was added, once a run."""

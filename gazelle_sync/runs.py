@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from typing import Any, TypeVar
@@ -47,7 +48,8 @@ def months_to_read(*, full: bool, days: tuple[date, date] | None) -> PartitionKe
         return whole_range(partitions)
     if days is None:
         now = datetime.now(settings.zone)
-        return rolling_range(partitions, now.date(), last_covered(initialized(postgres), now))
+        with initialized(postgres) as database:
+            return rolling_range(partitions, now.date(), last_covered(database, now))
     months = range_of_days(partitions, *days)
     if months.start > months.end:
         whole = whole_range(partitions)
@@ -66,7 +68,8 @@ def due(now: datetime) -> bool:
     at = datetime.combine(now.date(), NIGHTLY_AT, now.tzinfo)
     if at > now:
         at = datetime.combine(now.date() - timedelta(days=1), NIGHTLY_AT, now.tzinfo)
-    covered = warehouse.last_covered(initialized(postgres).engine(), TABLES)
+    with initialized(postgres) as database:
+        covered = warehouse.last_covered(database.engine(), TABLES)
     # As moments: on the night when clocks go forward, 02:00 is the same as 03:00.
     return covered is None or covered < at.astimezone(timezone.utc)
 
@@ -93,7 +96,8 @@ def run(tables: Sequence[str], months: PartitionKeyRange, *, nightly: bool, allo
         )
         not_sent = tell(instance)
     try:
-        log = warehouse.run_log(initialized(postgres).engine(), result.run_id)
+        with initialized(postgres) as database:
+            log = warehouse.run_log(database.engine(), result.run_id)
     except warehouse.WarehouseError:
         log = []
     logged = {line["table_name"] for line in log}
@@ -116,23 +120,23 @@ def dated(names: Sequence[str]) -> bool:
 
 def tell(instance: DagsterInstance) -> str | None:
     """Tells people what there is to tell, as the daemon would if there is one. Why that failed, or None."""
-    resource = initialized(alerts)
-    if not resource.on:
-        return None
+    with initialized(alerts) as channels, initialized(postgres) as database:
+        if not channels.on:
+            return None
 
-    def look() -> None:
-        watch_over(instance, initialized(postgres), resource).look()
+        def look() -> None:
+            watch_over(instance, database, channels).look()
 
-    failures = []
-    # What can't be looked at, or a heartbeat that gets no answer, keeps nothing from being sent.
-    for step in (look, resource.deliver):
-        try:
-            step()
-        except (NotSent, ValueError, OSError) as error:
-            failures.append(str(error))
+        failures = []
+        # What can't be looked at, or a heartbeat that gets no answer, keeps nothing from being sent.
+        for step in (look, channels.deliver):
+            try:
+                step()
+            except (NotSent, ValueError, OSError) as error:
+                failures.append(str(error))
     return "; ".join(dict.fromkeys(failures)) or None
 
 
-def initialized(resource: Resource) -> Resource:
-    """A resource with its environment variables read."""
-    return resource.process_config_and_initialize()  # type: ignore[no-any-return]
+def initialized(resource: Resource) -> AbstractContextManager[Resource]:
+    """A resource with its environment variables read, as long as it is used."""
+    return resource.process_config_and_initialize_cm()

@@ -5,6 +5,8 @@ Keep out: what is done with them.
 
 from __future__ import annotations
 
+from functools import cache, partial
+
 from sqlalchemy import Engine
 
 from gazelle_sync import embedded, environment, warehouse
@@ -17,10 +19,18 @@ VAR = environment.ROOT / "var"
 
 
 def database(url: str) -> Engine:
-    """Opens nothing yet. Raises `Misconfigured`, and `WarehouseError` for a string that can't be used."""
-    if environment.nothing_chosen():
-        return warehouse.connect(embedded.services(VAR).database_url)
-    return warehouse.connect(url)
+    """This process's engine. It keeps a connection open; who is done with it for now calls `Engine.dispose`.
+
+    Opens nothing yet. Raises `Misconfigured`, and `WarehouseError` for a string that can't be used.
+    """
+    return engine(chosen(url))
+
+
+engine = cache(partial(warehouse.connect, keep_open=True))
+
+
+def chosen(url: str) -> str:
+    return embedded.services(VAR).database_url if environment.nothing_chosen() else url
 
 
 def transport(base_url: str, requests_per_second: str, patience: float = 120.0) -> Transport:
@@ -37,7 +47,8 @@ def oauth(transport: Transport, client_id: str, client_secret: str, token_file: 
         raise Misconfigured("GAZELLE_CLIENT_ID and GAZELLE_CLIENT_SECRET are not set: they name the OAuth app.")
     store: TokenStore
     if token_file == "postgres":  # noqa: S105  a place
-        store = warehouse.TokenTable(database(database_url))
+        # Not the engine of the loads: a token is looked up while the API is being read, when no connection is kept.
+        store = warehouse.TokenTable(warehouse.connect(chosen(database_url)))
     else:
         store = TokenFile(environment.ROOT / token_file)
     return OAuth(transport, client_id, client_secret, store)

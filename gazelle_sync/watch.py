@@ -194,7 +194,7 @@ class Watch:
     def _stale_tables(self) -> None:
         """By the log, which knows what a load covered: the backfill of an old month makes nothing fresh."""
         try:
-            covered = {name: warehouse.last_covered(self._engine, [name]) for name in TABLES}
+            covered = warehouse.covered(self._engine, TABLES)
         except warehouse.WarehouseError as error:
             # A run that can't reach the database fails, and that is told.
             logger.warning("whether tables are stale could not be looked up: %s", error)

@@ -5,7 +5,7 @@ Keep out: when claims are tested and who is told (`checks`), what is refused bef
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,7 @@ from psycopg2 import sql
 from sqlalchemy import Engine
 
 from gazelle_sync.tables import TABLES, Scope, Table
-from gazelle_sync.warehouse.read import fetched
+from gazelle_sync.warehouse.connection import fetched
 from gazelle_sync.warehouse.schema import SCHEMA
 from gazelle_sync.warehouse.scope import condition
 
@@ -109,11 +109,21 @@ def claims(table: Table, zone: ZoneInfo, tables: Mapping[str, Table] = TABLES) -
         yield Claim(name, description, live + sql.SQL(breaking), {"zone": zone.key} if "%(zone)s" in breaking else {})
 
 
-def tested(engine: Engine, claim: Claim) -> Verdict:
-    """Raises `WarehouseError`."""
-    query = sql.SQL("SELECT count(*) OVER (), breaking.* FROM ({}) AS breaking LIMIT 5").format(claim.breaking)
-    _, rows = fetched(engine, query, claim.parameters)
-    return Verdict(rows[0][0] if rows else 0, [str(key) for _, key in rows])
+def tested(engine: Engine, claims: Sequence[Claim]) -> dict[str, Verdict]:
+    """A verdict on each of one table's claims, by its name. Raises `WarehouseError`."""
+    found = {claim.name: Verdict(0, []) for claim in claims}
+    if not found:
+        return found
+    queries = [
+        sql.SQL("(SELECT {}, count(*) OVER (), breaking.* FROM ({}) AS breaking LIMIT 5)").format(
+            sql.Literal(claim.name), claim.breaking
+        )
+        for claim in claims
+    ]
+    parameters = {name: value for claim in claims for name, value in claim.parameters.items()}
+    for name, broken, key in fetched(engine, sql.SQL(" UNION ALL ").join(queries), parameters)[1]:
+        found[name] = Verdict(broken, [*found[name].examples, str(key)])
+    return found
 
 
 def rows_in_scope(engine: Engine, table: Table, scope: Scope, tables: Mapping[str, Table] = TABLES) -> int:

@@ -1,4 +1,6 @@
-"""How the database is reached: one connection at a time, short transactions, what is tried again.
+"""How the database is reached: one connection at a time, short transactions, few messages, what is tried again.
+
+A database can be far away: every message costs a trip there and back, and a connection ten.
 
 Keep out: what is stored (`schema`) and how (`load`).
 """
@@ -10,17 +12,18 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import psycopg2
 from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, QueuePool
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -31,6 +34,12 @@ PASSING_STATES = {"40001", "40P01", "57P01", "57P02", "57P03"}
 # A server that answers, and won't have us: psycopg2 gives no state for that. Hosts lock out who insists.
 UNWELCOME = re.compile('authentication failed|no pg_hba.conf entry|(role|database) "[^"]*" does not exist')
 ATTEMPTS = 5
+# What a role or a pooler may have set is set here again, for one transaction only: a session setting would leak to
+# others through a pooler in transaction mode.
+SETTINGS = (
+    "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL statement_timeout = '15min'; "
+    "SET LOCAL lock_timeout = '10min'; SET LOCAL idle_in_transaction_session_timeout = '15min'"
+)
 # What libpq says of a connection that it could not make, and what helps. The first that fits is said.
 ADVICE = [
     (
@@ -73,8 +82,11 @@ class WarehouseError(Exception):
     """The database refused, or can't be reached. The message says what to do, and holds no password."""
 
 
-def connect(url: str) -> Engine:
+def connect(url: str, *, keep_open: bool = False) -> Engine:
     """An engine for a connection string of any dialect name; nothing is opened yet.
+
+    A connection is opened for each transaction and closed after it. With `keep_open` one is kept for the next
+    transaction, until `Engine.dispose` lets it go: poolers have few places.
 
     Raises `WarehouseError` for a string that is none, or that asks for a remote host without TLS.
     """
@@ -92,9 +104,9 @@ def connect(url: str) -> Engine:
         raise WarehouseError(f"SUPABASE_DB_URL is for {parsed.drivername}, and has to be for postgresql.")
     return create_engine(
         with_tls(parsed.set(drivername="postgresql+psycopg2")),
-        # A connection is opened for each short transaction and closed after it: none is held while the
-        # API is being read, and poolers with few places keep them.
-        poolclass=NullPool,
+        **({"poolclass": QueuePool, "pool_size": 1, "max_overflow": -1} if keep_open else {"poolclass": NullPool}),
+        # Nothing here is of that type, and to look for it is a message.
+        use_native_hstore=False,
         # Values are people's data: they stay out of error messages.
         hide_parameters=True,
         connect_args={"connect_timeout": 15, "application_name": "gazelle-sync"},
@@ -148,29 +160,41 @@ def is_local(host: str) -> bool:
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Cursor]:
-    """A cursor in a transaction of its own: committed at the end, rolled back by an exception.
-
-    What a role or a pooler may have set is set here again, for this transaction only: a session setting
-    would leak to others through a pooler in transaction mode.
-    """
-    connection: Any = engine.raw_connection()
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL statement_timeout = '15min'; "
-                "SET LOCAL lock_timeout = '10min'; SET LOCAL idle_in_transaction_session_timeout = '15min'"
-            )
-            yield cursor
+    """A cursor in a transaction of its own: committed at the end, rolled back by an exception."""
+    with borrowed(engine) as connection, connection.cursor() as cursor:
+        cursor.execute(SETTINGS)
+        yield cursor
         connection.commit()
+
+
+def fetched(
+    engine: Engine, query: str | sql.Composable, parameters: Mapping[str, object]
+) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """The names of a query's columns, and its rows: one message. Raises `WarehouseError`."""
+    # Statements of one message are one transaction (PostgreSQL manual, "Multiple Statements in a Simple Query").
+    message = sql.SQL(f"{SETTINGS}; ") + (query if isinstance(query, sql.Composable) else sql.SQL(query))
+
+    def work() -> tuple[list[str], list[tuple[Any, ...]]]:
+        with borrowed(engine) as connection, connection.cursor() as cursor:
+            connection.autocommit = True
+            cursor.execute(message, parameters)
+            connection.autocommit = False
+            return [column.name for column in cursor.description or ()], cursor.fetchall()
+
+    return persistently(work, "Reading the database")
+
+
+@contextmanager
+def borrowed(engine: Engine) -> Iterator[Connection]:
+    """A connection, given back at the end. An exception closes it, which ends what was begun on it."""
+    pooled: Any = engine.raw_connection()
+    try:
+        yield pooled.dbapi_connection
     except BaseException:
-        # On a connection that is gone there is nothing to roll back, and the pool need not try.
-        if connection.dbapi_connection.closed:
-            connection.invalidate()
-        else:
-            connection.rollback()
+        pooled.invalidate()
         raise
     finally:
-        connection.close()
+        pooled.close()
 
 
 def passing(error: psycopg2.Error) -> bool:

@@ -2,7 +2,8 @@
 
 The rows wait in a file while the API is being read. Then, in one transaction: stage, compare with what is
 there, write what differs, mark what is gone, and log. Records that were not shown are first asked for by
-id, outside of any transaction. Keep out: HTTP, Dagster, how a value is converted.
+id, outside of any transaction. What needs no answer in between is sent together: a database can be far away.
+Keep out: HTTP, Dagster, how a value is converted.
 """
 
 from __future__ import annotations
@@ -188,6 +189,8 @@ class Load:
         return outcome
 
     def read(self) -> None:
+        # No connection is held while the API is being read, which takes minutes.
+        self.engine.dispose()
         for _ in range(READS):
             self.spool.clear()
             for frame in self.source.pages():
@@ -201,6 +204,7 @@ class Load:
 
         Once more of them are gone than may be marked, there is no need to ask for the rest.
         """
+        self.engine.dispose()
         self.asked = set()
         waiting = iter(sorted(doubtful.missing, key=lambda entry: (entry.parent or "", entry.key)))
         while chunk := list(islice(waiting, CHUNK)):
@@ -232,19 +236,17 @@ class Load:
                     f"the list could not be proved whole in {READS} reads, so nothing was marked as deleted: "
                     f"{self.source.seen} of {self.source.expected} records seen; " + "; ".join(self.doubts)
                 )
-            first_load = log.never_loaded(cursor, self.table.name)
             to_build = self.lacking_while_empty(cursor)
             self.insert_missing_parents(cursor)
-            self.compare(cursor, report, staged, all_new=to_build is not None)
+            different = self.compare(cursor, report, staged, all_new=to_build is not None)
             gone = self.choose_gone(doubtful, report)
-            self.stage_gone(cursor, gone)
-            if not first_load:
-                self.note_changes(cursor)
-            self.write(cursor, to_build)
+            if different or gone or to_build:
+                self.stage_gone(cursor, gone)
+                if not log.never_loaded(cursor, self.table.name):
+                    self.note_changes(cursor)
+                self.write(cursor, to_build)
             report.deleted = len(gone)
-            self.note_rejects(cursor, report)
-            cursor.execute(self.sql.count_rows)
-            report.rows = one(cursor)
+            report.rows = self.settle(cursor, self.note_rejects(cursor, report))
             log.loaded(cursor, self.run_id, report, self.started)
             return report
 
@@ -258,14 +260,15 @@ class Load:
     def unseen(self, cursor: Cursor) -> Doubtful:
         """Live records of the scope that are not staged (if the list was whole), and all placeholders."""
         scope_is, parameters = condition(self.table, self.source.scope, self.tables)
-        cursor.execute(self.sql.count_scope(scope_is), parameters)
-        in_scope = one(cursor)
         cursor.execute(self.sql.unseen(scope_is if not self.doubts else sql.SQL("false")), parameters)
         found = cursor.fetchall()
+        if not found:
+            return Doubtful([], set(), in_scope=0)
+        cursor.execute(self.sql.count_scope(scope_is), parameters)
         return Doubtful(
             [Missing(tuple(row[2:]), row[1]) for row in found],
             placeholders={tuple(row[2:]) for row in found if row[0]},
-            in_scope=in_scope,
+            in_scope=one(cursor),
         )
 
     def lacking_while_empty(self, cursor: Cursor) -> list[str] | None:
@@ -293,18 +296,27 @@ class Load:
 
         All loads touch the tables in one order, so that no two wait for each other.
         """
-        for name, parent in self.tables.items():
-            for column in (column for column, refers_to in self.table.references.items() if refers_to == name):
-                cursor.execute(self.sql.insert_placeholders(column, parent))
+        if statements := [
+            self.sql.insert_placeholders(column, parent)
+            for name, parent in self.tables.items()
+            for column, refers_to in self.table.references.items()
+            if refers_to == name
+        ]:
+            cursor.execute(in_one_message(*statements))
 
-    def compare(self, cursor: Cursor, report: LoadReport, staged: int, *, all_new: bool) -> None:
-        cursor.execute(self.sql.all_is_different if all_new else self.sql.create_difference)
-        cursor.execute('SELECT "to do", count(*) FROM difference GROUP BY 1')
+    def compare(self, cursor: Cursor, report: LoadReport, staged: int, *, all_new: bool) -> int:
+        """How many of the staged records are not as they stand in the table."""
+        cursor.execute(
+            in_one_message(
+                self.sql.all_is_different if all_new else self.sql.create_difference, self.sql.count_difference
+            )
+        )
         counts: dict[str, int] = dict(cursor.fetchall())
         report.inserted = counts.get("insert", 0)
         report.updated = counts.get("update", 0)
         report.restored = counts.get("restore", 0)
         report.unchanged = staged - sum(counts.values())
+        return sum(counts.values())
 
     def choose_gone(self, doubtful: Doubtful, report: LoadReport) -> list[Key]:
         """What may be marked: asked for, and not there. Nothing, if it is suspiciously much."""
@@ -325,25 +337,19 @@ class Load:
             execute_values(cursor, "INSERT INTO gone VALUES %s", gone)
 
     def note_changes(self, cursor: Cursor) -> None:
-        identity = {"run_id": self.run_id, "table": self.table.name}
-        cursor.execute(self.sql.note_changes, identity)
-        cursor.execute(self.sql.note_gone, identity)
         cursor.execute(
-            "DELETE FROM gazelle.row_changes WHERE table_name = %s AND changed_at < now() - %s::interval",
-            (self.table.name, CHANGES_KEPT),
+            in_one_message(self.sql.note_changes, self.sql.note_gone),
+            {"run_id": self.run_id, "table": self.table.name},
         )
 
     def write(self, cursor: Cursor, to_build: list[str] | None) -> None:
         if to_build is not None:
-            cursor.execute(self.sql.insert)
-            for statement in to_build:
-                cursor.execute(statement)
+            cursor.execute(in_one_message(self.sql.insert, *map(sql.SQL, to_build)))
             return
-        cursor.execute(self.sql.update)
-        cursor.execute(self.sql.insert_or_fill)
-        cursor.execute(self.sql.mark_gone)
+        cursor.execute(in_one_message(self.sql.update, self.sql.insert_or_fill, self.sql.mark_gone))
 
-    def note_rejects(self, cursor: Cursor, report: LoadReport) -> None:
+    def note_rejects(self, cursor: Cursor, report: LoadReport) -> list[str]:
+        """The keys of the records that could not be stored as they came."""
         rejects = {shown_key(reject): reject for reject in self.source.rejects}
         report.rejected = len(rejects)
         if rejects:
@@ -359,14 +365,20 @@ class Load:
                 """,
                 [(self.table.name, key, reject.reason, as_jsonb(reject.payload)) for key, reject in rejects.items()],
             )
+        return list(rejects)
+
+    def settle(self, cursor: Cursor, rejected: list[str]) -> int:
+        """Resolves what is sound by now, and forgets what changed long ago. How many live rows there are."""
         cursor.execute(
-            self.sql.resolve_rejects,
+            in_one_message(self.sql.resolve_rejects, self.sql.forget_changes, self.sql.count_rows),
             {
+                "kept": CHANGES_KEPT,
                 "table": self.table.name,
-                "rejected": list(rejects),
+                "rejected": rejected,
                 "all_seen": not self.doubts and (self.table.dated_by is None or self.source.scope.whole),
             },
         )
+        return one(cursor)
 
 
 Key = tuple[str, ...]
@@ -454,6 +466,7 @@ class Statements:
             FROM difference s WHERE t.id = s."target id"
             """
         )
+        self.count_difference = sql.SQL('SELECT "to do", count(*) FROM difference GROUP BY 1')
         # Gone with the staging table.
         self.all_is_different = statement(
             """
@@ -498,6 +511,9 @@ class Statements:
             WHERE r.table_name = %(table)s AND r.resolved_at IS NULL AND r.external_id <> ALL (%(rejected)s::text[])
               AND (%(all_seen)s OR EXISTS (SELECT FROM staging s WHERE {s_key} = r.external_id))
             """
+        )
+        self.forget_changes = sql.SQL(
+            "DELETE FROM gazelle.row_changes WHERE table_name = %(table)s AND changed_at < now() - %(kept)s::interval"
         )
         self.names_if_empty = statement(
             """
@@ -552,6 +568,11 @@ class Statements:
 
 def listed(names: Iterable[str], prefix: str = "") -> sql.Composed:
     return sql.SQL(", ").join(sql.Identifier(*([prefix] if prefix else []), name) for name in names)
+
+
+def in_one_message(*statements: sql.Composable) -> sql.Composed:
+    """Sent together, and executed one after the other; the last one's result is the answer."""
+    return sql.SQL("; ").join(statements)
 
 
 def shown_as_text(key: Sequence[str], prefix: str) -> sql.Composed:

@@ -13,8 +13,10 @@ NAMESPACE = 0x67617A
 
 def alone(cursor: Cursor, table: str) -> None:
     """Waits until this transaction is the only one that loads the table, and no migration runs."""
-    cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, 0)", (NAMESPACE,))
-    cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", (NAMESPACE, number(table)))
+    cursor.execute(
+        "SELECT pg_advisory_xact_lock_shared(%(ours)s, 0); SELECT pg_advisory_xact_lock(%(ours)s, %(table)s)",
+        {"ours": NAMESPACE, "table": number(table)},
+    )
 
 
 def number(table: str) -> int:

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import produce_migrations
 from alembic.operations import Operations, ops
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.exc import DBAPIError
 
 from gazelle_sync.tables import TABLES, Table
@@ -80,8 +81,9 @@ def bring_to(shape: sa.MetaData, connection: sa.Connection, loads_follow: bool) 
             connection.execute(sa.text(f'UPDATE {SCHEMA}."{addition.table_name}" SET synced_at = now()'))  # noqa: S608
         if isinstance(addition, ops.CreateTableOp):
             protect(connection, addition.table_name, roles)
+    found = sa.inspect(connection).get_multi_columns(schema=SCHEMA)
     for name in sorted(there & {table.name for table in shape.tables.values()}):
-        done += take_over(connection, shape.tables[f"{SCHEMA}.{name}"])
+        done += take_over(connection, shape.tables[f"{SCHEMA}.{name}"], found[SCHEMA, name])
     for name, query in VIEWS.items():
         done += replace_view(connection, name, query, roles)
     for line in done:
@@ -184,10 +186,10 @@ def fit_for_old_rows(addition: Any) -> Iterator[None]:
         yield
 
 
-def take_over(connection: sa.Connection, table: sa.Table) -> list[str]:
+def take_over(connection: sa.Connection, table: sa.Table, columns: Iterable[ReflectedColumn]) -> list[str]:
     """Fits a table that existed before to what `load` relies on, with its rows, ids and foreign columns."""
     done = []
-    there = {column["name"]: column for column in sa.inspect(connection).get_columns(table.name, schema=SCHEMA)}
+    there = {column["name"]: column for column in columns}
     quoted = connection.dialect.identifier_preparer.format_table(table)
     for column in table.columns:
         old = there.get(column.name)

@@ -5,7 +5,7 @@ Keep out: anything that writes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from psycopg2 import sql
 from sqlalchemy import Engine
 
 from gazelle_sync.tables import TABLES, Scope, Table
-from gazelle_sync.warehouse.connection import persistently, transaction
+from gazelle_sync.warehouse.connection import fetched
 from gazelle_sync.warehouse.schema import SCHEMA
 from gazelle_sync.warehouse.scope import condition
 
@@ -65,9 +65,9 @@ def status(engine: Engine, tables: Iterable[str]) -> list[TableStatus]:
         {},
     )
     by_name = {row[0]: row[1:] for row in latest}
-    return [
-        TableStatus(name, live_rows(engine, name) if name in there else None, *by_name.get(name, ())) for name in tables
-    ]
+    names = list(tables)
+    live = live_rows(engine, [name for name in names if name in there])
+    return [TableStatus(name, live.get(name), *by_name.get(name, ())) for name in names]
 
 
 def sample(engine: Engine, table: Table, count: int = 5) -> pandas.DataFrame:
@@ -81,20 +81,25 @@ def sample(engine: Engine, table: Table, count: int = 5) -> pandas.DataFrame:
     return frame
 
 
-def live_rows(engine: Engine, table: str) -> int:
-    query = sql.SQL("SELECT count(*) FROM {} WHERE deleted_at IS NULL").format(sql.Identifier(SCHEMA, table))
-    return int(fetched(engine, query, {})[1][0][0])
+def live_rows(engine: Engine, tables: Sequence[str]) -> dict[str, int]:
+    counts = [
+        sql.SQL("SELECT {}, count(*) FROM {} WHERE deleted_at IS NULL").format(
+            sql.Literal(table), sql.Identifier(SCHEMA, table)
+        )
+        for table in tables
+    ]
+    return dict(fetched(engine, sql.SQL(" UNION ALL ").join(counts), {})[1]) if counts else {}
 
 
-def last_covered(engine: Engine, tables: Iterable[str]) -> datetime | None:
-    """When, over the tables, the oldest of their last loads that covered its own day was made.
+def covered(engine: Engine, tables: Iterable[str]) -> dict[str, datetime | None]:
+    """When each table's last load was made that covered its own day; None for a table that was never read whole.
 
-    A load covers its own day if its scope has that day in it; the backfill of an old month does not. None
-    when one of the tables was never read whole.
+    A load covers its own day if its scope has that day in it; the backfill of an old month does not. Raises
+    `WarehouseError`.
     """
     names = list(tables)
-    if any(state.status is None for state in status(engine, names)):
-        return None
+    if not has_log(engine):
+        return dict.fromkeys(names)
     _, rows = fetched(
         engine,
         """
@@ -105,10 +110,13 @@ def last_covered(engine: Engine, tables: Iterable[str]) -> datetime | None:
         """,
         {"tables": names},
     )
-    if len(rows) < len(set(names)) or not all(whole for _, whole, _ in rows):
-        return None
-    oldest: datetime | None = None if any(at is None for *_, at in rows) else min(at for *_, at in rows)
-    return oldest
+    return {**dict.fromkeys(names), **{name: at for name, whole, at in rows if whole}}
+
+
+def last_covered(engine: Engine, tables: Iterable[str]) -> datetime | None:
+    """The oldest of what `covered` has of the tables; None when one of them was never read whole."""
+    moments = covered(engine, tables).values()
+    return None if None in moments else min(at for at in moments if at)
 
 
 def run_log(engine: Engine, run_id: str) -> list[dict[str, Any]]:
@@ -120,19 +128,6 @@ def run_log(engine: Engine, run_id: str) -> list[dict[str, Any]]:
         {"run_id": run_id},
     )
     return [dict(zip(names, row, strict=True)) for row in rows]
-
-
-def fetched(
-    engine: Engine, query: str | sql.Composable, parameters: Mapping[str, object]
-) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """The names of the columns, and the rows."""
-
-    def work() -> tuple[list[str], list[tuple[Any, ...]]]:
-        with transaction(engine) as cursor:
-            cursor.execute(query, parameters)
-            return [column.name for column in cursor.description or ()], cursor.fetchall()
-
-    return persistently(work, "Reading the database")
 
 
 def changes_query(run_id: str, table: str) -> str:

@@ -277,6 +277,32 @@ def test_many_requests_share_one_connection(scripted: Scripted):
     assert len({asked.connection for asked in scripted.asked}) == 1
 
 
+def test_a_request_carries_nothing_of_the_one_before_but_the_server_s_cookies(scripted: Scripted):
+    """An address is prepared once; what goes to it is not. Balancers know by their cookie who talked to whom."""
+    given = iter([{"a": "1"}, {"b": "2"}, {}])
+
+    class Changing:
+        def headers(self) -> dict[str, str]:
+            return next(given)
+
+        def renew(self, refused: object) -> bool:
+            return False
+
+    scripted.answer(Answer(headers={**JSON, "Set-Cookie": "lb=7; Path=/"}), Answer())
+    client = Client(Transport(scripted.url, requests_per_second=1000), Changing())
+    for number in range(3):
+        client.execute("x", "{ x }", {"number": "1" * (number + 1)})
+    client.close()
+    assert [[asked.headers.get(name) for name in ("a", "b", "Cookie")] for asked in scripted.asked] == [
+        ["1", None, None],
+        [None, "2", "lb=7"],
+        [None, None, "lb=7"],
+    ]
+    bodies = [json.loads(asked.body)["variables"]["number"] for asked in scripted.asked]
+    assert bodies == ["1", "11", "111"]
+    assert [int(asked.headers["Content-Length"]) for asked in scripted.asked] == [len(a.body) for a in scripted.asked]
+
+
 def test_requests_and_retries_are_counted(scripted: Scripted):
     client = Client(Transport(scripted.url, requests_per_second=1000), ApiKey("k"))
     scripted.answer(Answer(), Answer("", 502, {}), Answer())

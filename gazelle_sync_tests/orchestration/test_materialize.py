@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pandas
+import psycopg2.extensions
 import pytest
 from dagster import (
     AssetIn,
@@ -19,9 +20,13 @@ from dagster import (
     asset,
     materialize,
 )
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
+from gazelle_sync import warehouse
 from gazelle_sync.sandbox import Fault, Sandbox
-from gazelle_sync_tests.conftest import HISTORY_START, NOW
+from gazelle_sync.tables import TABLES
+from gazelle_sync_tests.conftest import HISTORY_START, NOW, query_rows
 
 Rows = Callable[..., list[dict[str, Any]]]
 Run = Callable[..., ExecuteInProcessResult]
@@ -105,6 +110,35 @@ def test_a_table_that_fails_fails_the_run_and_leaves_its_reason_in_the_log(run: 
     ((status, error),) = [row.values() for row in rows("SELECT status, error FROM gazelle.sync_log")]
     assert status == "error"
     assert "HTTP 403" in error
+
+
+def test_a_run_opens_a_connection_for_each_table_and_holds_none_while_the_api_is_being_read(
+    run: Run, live: Sandbox, database_url: str
+) -> None:
+    watcher = warehouse.connect(database_url, keep_open=True)
+    ours = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'gazelle-sync'"
+    held: list[int] = [len(query_rows(watcher, f"SELECT {ours}"))]
+    opened: list[object] = []
+
+    def count(connection: object, _: object) -> None:
+        if isinstance(connection, psycopg2.extensions.connection):
+            opened.append(connection)
+
+    fault = live.faults.add(
+        Fault("mutate", times=None, mutate=lambda _: held.append(len(query_rows(watcher, f"SELECT {ours}"))))
+    )
+    event.listen(Pool, "connect", count)
+    try:
+        assert run(*TABLES, months=(MONTH, NEXT)).success
+    finally:
+        event.remove(Pool, "connect", count)
+        live.faults.remove(fault)
+        watcher.dispose()
+    # And one for bringing the database to the declared shape, before the first table is read.
+    assert len(opened) == len(TABLES) + 1
+    assert len(held) > len(TABLES)
+    # The one that looks.
+    assert set(held) == {1}
 
 
 # -- months -----------------------------------------------------------------------------------------------------------

@@ -31,8 +31,8 @@ def asked(
     def asked() -> tuple[str, str]:
         schedule = definitions.defs.resolve_schedule_def("nightly")
         resources = {"postgres": definitions.postgres}
-        context = build_schedule_context(instance, scheduled_execution_time=TICK, resources=resources)
-        (request,) = schedule.evaluate_tick(context).run_requests
+        with build_schedule_context(instance, scheduled_execution_time=TICK, resources=resources) as context:
+            (request,) = schedule.evaluate_tick(context).run_requests
         assert isinstance(request, RunRequest)
         tags = request.tags
         return tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -53,9 +54,18 @@ def known_shape() -> dict[str, Any]:
 
 
 @pytest.fixture
-def engine(database_url: str, known_shape: dict[str, Any]) -> Engine:
-    """An engine on a database with every table, all of them empty: made anew only if a test changed its shape."""
-    engine = warehouse.connect(database_url)
+def engine(database_url: str, known_shape: dict[str, Any]) -> Iterator[Engine]:
+    """An engine on a database with every table, all of them empty: made anew only if a test changed its shape.
+
+    It keeps a connection open between transactions, as a run's does.
+    """
+    engine = warehouse.connect(database_url, keep_open=True)
+    emptied(engine, known_shape)
+    yield engine
+    engine.dispose()
+
+
+def emptied(engine: Engine, known_shape: dict[str, Any]) -> None:
 
     def shape(cursor: Any) -> Any:
         cursor.execute(SHAPE)
@@ -67,12 +77,11 @@ def engine(database_url: str, known_shape: dict[str, Any]) -> Engine:
                 "DO $$ BEGIN EXECUTE (SELECT 'TRUNCATE ' || string_agg('gazelle.' || tablename, ', ') || "
                 "' RESTART IDENTITY CASCADE' FROM pg_tables WHERE schemaname = 'gazelle'); END $$"
             )
-            return engine
+            return
         cursor.execute("DROP SCHEMA IF EXISTS gazelle CASCADE")
     warehouse.migrate(engine)
     with transaction(engine) as cursor:
         known_shape["shape"] = shape(cursor)
-    return engine
 
 
 @pytest.fixture
@@ -120,3 +129,10 @@ def strike(run: Callable[..., None]) -> Callable[..., None]:
 def strikes(rows: Callable[..., list[dict[str, Any]]]) -> Callable[[], int]:
     """How often the trigger of `strike` ran."""
     return lambda: rows("SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS n FROM public.strikes")[0]["n"]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)

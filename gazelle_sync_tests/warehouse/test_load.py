@@ -293,6 +293,8 @@ def test_a_second_sync_reports_every_row_unchanged_and_touches_none(mirror_all, 
         }
 
     def writes():
+        # The server gathers them from its processes now and then.
+        rows("SELECT pg_stat_force_next_flush()")
         return rows(
             "SELECT relname, n_tup_ins, n_tup_upd, n_tup_del, n_dead_tup FROM pg_stat_user_tables "
             "WHERE schemaname = 'gazelle' AND relname = ANY (%s) ORDER BY relname",
@@ -311,6 +313,7 @@ def test_a_second_sync_reports_every_row_unchanged_and_touches_none(mirror_all, 
 def test_a_first_load_leaves_no_dead_rows_behind(mirror, rows):
     for name in TABLES:
         mirror(name)
+    rows("SELECT pg_stat_force_next_flush()")
     assert rows("SELECT sum(n_dead_tup)::int AS n FROM pg_stat_user_tables WHERE schemaname = 'gazelle'")[0]["n"] == 0
 
 

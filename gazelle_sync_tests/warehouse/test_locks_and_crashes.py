@@ -24,6 +24,7 @@ from gazelle_sync.warehouse.connection import ATTEMPTS, passing, transaction
 from gazelle_sync.warehouse.locks import alone
 from gazelle_sync_tests.warehouse import loader
 from gazelle_sync_tests.warehouse.canned import Canned, clients, shown
+from gazelle_sync_tests.warehouse.conftest import wait_until
 
 
 @contextmanager
@@ -45,13 +46,6 @@ def loading_process(database_url):
         finally:
             process.stdin.close()
             process.kill()
-
-
-def wait_until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
 
 
 @pytest.fixture
