@@ -281,10 +281,11 @@ class Load:
             return None
         related = {name: table for name, table in self.tables.items() if name in self.table.references.values()}
         related[self.table.name] = self.table
-        for name in related:
-            target = sql.Identifier(SCHEMA, name)
-            cursor.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(target))
-        cursor.execute(self.sql.names_if_empty)
+        # One after the other, in the order in which they are named (PostgreSQL manual, LOCK).
+        lock = sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(
+            sql.SQL(", ").join(sql.Identifier(SCHEMA, name) for name in related)
+        )
+        cursor.execute(in_one_message(lock, self.sql.names_if_empty))
         found = cursor.fetchone()
         if found is None:
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import date
 from importlib.resources import files
@@ -11,7 +12,7 @@ from graphql import FieldNode, OperationDefinitionNode, SelectionSetNode, build_
 
 from gazelle_sync.gazelle import query
 from gazelle_sync.tables import TABLES, Scope, Table
-from gazelle_sync.tables.declaration import ByParent, Connection, Nested
+from gazelle_sync.tables.declaration import ByParent, Connection, Nested, PlainList
 from gazelle_sync_tests.conftest import ALL, TORONTO
 
 SCHEMA = build_schema(files("gazelle_sync.sandbox").joinpath("schema.graphql").read_text(encoding="utf-8"))
@@ -62,7 +63,7 @@ def test_no_query_asks_for_a_field_that_is_not_stored(table: Table, scope: Scope
 def test_the_words_of_a_query_that_lists_appointments_of_a_month():
     text = query.whole_list(TABLES["appointments"], MARCH)
     assert text.startswith(
-        "query appointments($after: String) { allEventsBatched(first: 100, after: $after, sortBy: [START_ASC], "
+        "query appointments($after: String) { allEventsBatched(first: 200, after: $after, sortBy: [START_ASC], "
         'filters: {startOn: "2026-03-01", endOn: "2026-03-31"}) { totalCount pageInfo { hasNextPage endCursor } '
     )
 
@@ -101,12 +102,24 @@ def test_records_are_asked_for_by_id_with_variables_never_by_text():
     assert text.count("client(id: $id") == 3
 
 
+def test_a_page_is_of_200_records_or_of_100_that_bring_a_list_each():
+    pages = {
+        name: re.search(r"first: (\d+)", query.whole_list(table, ALL)).group(1)
+        for name, table in TABLES.items()
+        if not isinstance(table.read, PlainList)
+    }
+    assert pages == {
+        **dict.fromkeys(("clients", "pianos", "appointments", "timeline_entries"), "200"),
+        **dict.fromkeys(("contacts", "appointment_pianos"), "100"),
+    }
+
+
 def test_a_timeline_is_asked_for_by_client_without_a_date():
     table = TABLES["timeline_entries"]
     assert isinstance(table.read, Connection)
     assert isinstance(table.gone_when, ByParent)
     text = query.within_parent(table, table.read, table.gone_when)
-    assert "allTimelineEntries(first: 100, after: $after, clientId: $id)" in text
+    assert "allTimelineEntries(first: 200, after: $after, clientId: $id)" in text
 
 
 def test_a_value_in_a_query_is_quoted():

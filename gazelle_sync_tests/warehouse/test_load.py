@@ -263,7 +263,7 @@ def mirrors_the_account(rows, sandbox):
 # -- a whole sync ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("page_cap", "opaque_cursors"), [(100, False), (23, True)])
+@pytest.mark.parametrize(("page_cap", "opaque_cursors"), [(1000, False), (100, False), (23, True)])
 def test_a_full_sync_leaves_exactly_the_records_of_the_account_field_by_field(
     mirror_all, mirrors_the_account, sandbox, page_cap, opaque_cursors
 ):
