@@ -1,6 +1,6 @@
 """Measures all that docs/performance.md tells, and writes its table and its plot: `make bench`.
 
-    python -m benchmarks [--rounds 5] [--only compare command growth latency nightly] [--keep]
+    python -m benchmarks [--rounds 5] [--only compare command distance growth latency nightly]
 
 Figures land in var/bench/results.json, part by part, so that one part can be measured anew. Keep out: how a thing is
 measured (`measure`), who is measured (`contenders`, `dlt_peer`), how it is shown (`report`).
@@ -15,25 +15,31 @@ import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from benchmarks import report
 from benchmarks.account import SCOPES, lists
-from benchmarks.measure import MIRRORED, ROOT, Database, Run, serving, timed
+from benchmarks.measure import MIRRORED, ROOT, Database, Distant, Run, serving, timed
 
 CACHE = ROOT / "var" / "bench"
 DLT = "dlt[postgres]==1.31.0"
 # 34,891 records, 40,905 rows.
 SIZE = {"clients": 4000, "timeline": 27436}
 GROWTH = {100_000: 5, 300_000: 15, 1_000_000: 50}
+# Milliseconds to the database and back: on this machine; from one end of a continent to the other.
+DISTANCES = (0, 40)
 
 
 def pages(name: str, **options: object) -> Path:
-    """Rendered once; later runs find them in the cache."""
-    file = CACHE / f"{name}.pickle"
+    """Rendered once; later runs find them in the cache, as long as the project sends the same queries."""
+    queries = "".join(asked.query for scope in SCOPES.values() for asked in lists(scope))
+    file = CACHE / f"{name}-{sha256(queries.encode()).hexdigest()[:8]}.pickle"
     if not file.exists():
         given = [f"--{option}={value}" for option, value in options.items()]
         subprocess.run([sys.executable, "-m", "benchmarks.pages", file, *given], cwd=ROOT, check=True)
@@ -101,43 +107,70 @@ def compare(database: Database, rounds: int) -> dict[str, Any]:
 
 
 def command(database: Database, rounds: int) -> dict[str, Any]:
-    """`gazelle-sync sync` as a whole process when nothing changed, and the load path of the same lists alone.
+    """`gazelle-sync sync` as a whole process when nothing changed, and the load path of the same lists alone."""
+    found: dict[str, list[dict[str, float]]] = {}
+    mirrored(database)
+    for kind, contending in (("window", "nightly"), ("full", "project")):
+        found[kind] = []
+        with installation(database.url, kind) as (argv, environment):
+            for _ in range(rounds):
+                path = contender(database, contending, environment["GAZELLE_BASE_URL"]).seconds
+                found[kind].append({"path": path, "whole": timed(argv, environment)})
+    return {"rounds": found["window"], "full": found["full"]}
 
-    The months are those of the nightly run, named, so that the canned pages fit on any day; and all history.
-    """
+
+def distance(database: Database, rounds: int) -> dict[str, Any]:
+    """The nightly run when nothing changed, with a database on this machine and with one that is far away."""
+    found = []
+    mirrored(database)
+    for _ in range(rounds):
+        one: dict[str, Any] = {}
+        for milliseconds in DISTANCES:
+            with Distant(database, milliseconds) as far, installation(far.url, "window") as (argv, environment):
+                seconds = timed(argv, environment)
+            one[str(milliseconds)] = {"seconds": seconds, "connections": far.connections}
+        found.append(one)
+    return {"rounds": found}
+
+
+def mirrored(database: Database) -> None:
+    """The account is in the database already; the command was never run."""
+    shutil.rmtree(CACHE / "dagster", ignore_errors=True)
+    with serving(pages("account", **SIZE)) as url:
+        database.empty()
+        contender(database, "project", url)
+        database.settle()
+
+
+@contextmanager
+def installation(database_url: str, kind: str) -> Iterator[tuple[list[str | Path], dict[str, str]]]:
+    """The command and its environment. Its months, unless `full`, are those of the nightly run, named, so that the
+    canned pages fit on any day."""
     home = CACHE / "dagster"
-    shutil.rmtree(home, ignore_errors=True)
     # The project's own instance, somewhere else.
     for folder in ("dagster", "logs"):
-        (home / folder).mkdir(parents=True)
+        (home / folder).mkdir(parents=True, exist_ok=True)
     instance = (ROOT / "dagster.yaml").read_text(encoding="utf-8")
     (home / "dagster.yaml").write_text(instance.replace(": var/", f": {home}/"), encoding="utf-8")
     window = SCOPES["nightly"]
     assert window.end is not None
     months = ["--from", window.start.isoformat(), "--to", (window.end - timedelta(days=1)).isoformat()]
-    kinds = {"window": ("account-nightly", "nightly", months), "full": ("account", "all", ["--full"])}
-    found: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
-    with serving(pages("account", **SIZE)) as url:
-        database.empty()
-        contender(database, "project", url)
-        database.settle()
-    for kind, (name, scope, options) in kinds.items():
-        with serving(pages(name, **SIZE, scope=scope)) as url:
-            environment = {
-                **os.environ,
-                "DAGSTER_HOME": str(home),
-                "SUPABASE_DB_URL": database.url,
-                "GAZELLE_BASE_URL": url,
-                "GAZELLE_API_KEY": "-",
-                "GAZELLE_REQUESTS_PER_SECOND": "1000000",
-                "GAZELLE_HISTORY_START": SCOPES["all"].start.isoformat(),
-                "GAZELLE_TIMEZONE": SCOPES["all"].zone.key,
-            }
-            argv: list[str | Path] = [Path(sys.executable).with_name("gazelle-sync"), "sync", *options]
-            for _ in range(rounds):
-                path = contender(database, "nightly" if kind == "window" else "project", url).seconds
-                found[kind].append({"path": path, "whole": timed(argv, environment)})
-    return {"rounds": found["window"], "full": found["full"]}
+    name, scope, options = {
+        "window": ("account-nightly", "nightly", months),
+        "full": ("account", "all", ["--full"]),
+    }[kind]
+    with serving(pages(name, **SIZE, scope=scope)) as url:
+        environment = {
+            **os.environ,
+            "DAGSTER_HOME": str(home),
+            "SUPABASE_DB_URL": database_url,
+            "GAZELLE_BASE_URL": url,
+            "GAZELLE_API_KEY": "-",
+            "GAZELLE_REQUESTS_PER_SECOND": "1000000",
+            "GAZELLE_HISTORY_START": SCOPES["all"].start.isoformat(),
+            "GAZELLE_TIMEZONE": SCOPES["all"].zone.key,
+        }
+        yield [Path(sys.executable).with_name("gazelle-sync"), "sync", *options], environment
 
 
 def growth(database: Database, rounds: int) -> dict[str, Any]:
@@ -185,7 +218,7 @@ def nightly(database: Database, rounds: int) -> dict[str, Any]:
     return {"tables": [dict(zip(names, line, strict=True)) for line in lines]}
 
 
-PARTS = {part.__name__: part for part in (compare, command, growth, latency, nightly)}
+PARTS = {part.__name__: part for part in (compare, command, distance, growth, latency, nightly)}
 
 
 def main() -> None:

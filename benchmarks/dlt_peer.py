@@ -6,6 +6,7 @@ As its documentation has it: a resource per list, merged by upsert on the primar
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -45,6 +46,7 @@ def main() -> None:
     resources = [
         resource(plain.List(**each), session, base_url) for each in json.loads(Path(lists).read_text(encoding="utf-8"))
     ]
+    gc.freeze()
     began = time.perf_counter()
     pipeline = dlt.pipeline(
         "bench", destination=dlt.destinations.postgres(database), dataset_name="dlt", pipelines_dir=folder

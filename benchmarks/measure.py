@@ -165,6 +165,26 @@ def timed(argv: list[str | Path], environment: Mapping[str, str]) -> float:
     return seconds
 
 
+class Distant:
+    """The database as it is seen over a connection that takes so many milliseconds there and back, inside `with`."""
+
+    def __init__(self, database: Database, milliseconds: float) -> None:
+        (socket,) = (path for path in database.folder.glob(".s.PGSQL.*") if path.suffix != ".lock")
+        self._argv = [sys.executable, "-m", "benchmarks.distance", socket, "--milliseconds", str(milliseconds)]
+        # How many were opened; known at the end.
+        self.connections = 0
+
+    def __enter__(self) -> Distant:
+        self._proxy = subprocess.Popen(self._argv, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        assert self._proxy.stdout is not None
+        self.url = f"postgresql://postgres@127.0.0.1:{self._proxy.stdout.readline().strip()}/postgres"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._proxy.terminate()
+        self.connections = len(self._proxy.communicate()[0].splitlines())
+
+
 @contextmanager
 def serving(pages: Path, latency: float = 0.0) -> Iterator[str]:
     """The URL of a server of canned pages, in a process of its own."""

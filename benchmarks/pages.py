@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import pickle
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def rendered(account: Account, scope: Scope, *, copies: int = 1, changed: float 
     for table in TABLES.values():
         text = query.whole_list(table, scope)
         # Executed page by page, a list would be sorted anew for each of its pages.
-        answer = api.execute(text.replace(f"first: {query.PAGE}", f"first: {10**9}", 1), {})
+        answer = api.execute(re.sub(r"first: \d+", f"first: {10**9}", text, count=1), {})
         assert "errors" not in answer, answer
         if isinstance(table.read, PlainList):
             pages[text, None] = body(answer["data"])
@@ -56,7 +57,8 @@ def rendered(account: Account, scope: Scope, *, copies: int = 1, changed: float 
                 node[name] = f"{node[name] or ''} Accordé au diapason 442.".strip()
         if table.name == "timeline_entries":
             nodes = list(repeated(nodes, copies))
-        for start, part in cut(nodes):
+        size = query.PAGE_OF_LISTS if isinstance(table.read, Nested) else query.PAGE
+        for start, part in cut(nodes, size):
             pages[text, api.cursor(start) if start else None] = page(connection, api, part, start, len(nodes))
     return pages
 
@@ -68,9 +70,9 @@ def repeated(nodes: list[dict[str, Any]], copies: int) -> Iterator[dict[str, Any
             yield {**node, "id": f"{node['id']}{copy}"}
 
 
-def cut(nodes: list[Any]) -> Iterator[tuple[int, list[Any]]]:
-    for start in range(0, max(len(nodes), 1), query.PAGE):
-        yield start, nodes[start : start + query.PAGE]
+def cut(nodes: list[Any], size: int) -> Iterator[tuple[int, list[Any]]]:
+    for start in range(0, max(len(nodes), 1), size):
+        yield start, nodes[start : start + size]
 
 
 def page(connection: Connection, api: GraphQLApi, nodes: list[Any], start: int, total: int) -> bytes:

@@ -83,6 +83,18 @@ def bars(results: Results) -> str:
             ),
             ("`gazelle-sync sync --full`, unchanged, above the load path", "", f"{full:.1f} s", True),
         ]
+    if "distance" in results:
+        near, far = (middle(results["distance"]["rounds"], lambda one, at=at: one[at]["seconds"]) for at in ("0", "40"))
+        opened = max(one["40"]["connections"] for one in results["distance"]["rounds"])
+        lines += [
+            (
+                "the same with the database 40 ms away (and at 0 ms, over the same proxy)",
+                "",
+                f"{far:.1f} s ({near:.1f} s)",
+                True,
+            ),
+            ("connections that it opens", "", str(opened), True),
+        ]
     if "growth" in results:
         sizes = results["growth"]["sizes"]
         least, most = min(map(int, sizes)), max(map(int, sizes))
@@ -158,7 +170,7 @@ def figures(results: Results) -> str:
 def write(results: Results) -> None:
     """Renews the part of docs/performance.md between the marks, and the plot."""
     about = results["compare"]
-    rounds = {part: len(results[part]["rounds"]) for part in ("compare", "command", "latency")}
+    rounds = {part: len(results[part]["rounds"]) for part in ("compare", "command", "distance", "latency")}
     rounds["growth"] = min(map(len, results["growth"]["sizes"].values()))
     told = ", ".join(f"{part} {count}" for part, count in rounds.items())
     text = (
