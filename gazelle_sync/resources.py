@@ -73,8 +73,11 @@ class PostgresResource(ConfigurableResource):  # type: ignore[type-arg]
                 self._engine.dispose()
 
     def engine(self) -> Engine:
-        """Opens nothing yet. Raises `warehouse.WarehouseError` for a string that can't be used."""
-        self._engine = services.database(self.url)
+        """It keeps a connection open between transactions, as long as the resource is in use.
+
+        Opens nothing yet. Raises `warehouse.WarehouseError` for a string that can't be used.
+        """
+        self._engine = services.database(self.url, keep_open=True)
         return self._engine
 
     def migrated(self) -> Engine:

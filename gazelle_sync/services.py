@@ -5,7 +5,7 @@ Keep out: what is done with them.
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import cache
 
 from sqlalchemy import Engine
 
@@ -18,19 +18,18 @@ from gazelle_sync.gazelle.transport import Transport
 VAR = environment.ROOT / "var"
 
 
-def database(url: str) -> Engine:
-    """This process's engine. It keeps a connection open; who is done with it for now calls `Engine.dispose`.
+def database(url: str, *, keep_open: bool = False) -> Engine:
+    """Opens nothing yet. With `keep_open` it is this process's one engine that keeps a connection, see `connect`.
 
-    Opens nothing yet. Raises `Misconfigured`, and `WarehouseError` for a string that can't be used.
+    Raises `Misconfigured`, and `WarehouseError` for a string that can't be used.
     """
-    return engine(chosen(url))
+    chosen = embedded.services(VAR).database_url if environment.nothing_chosen() else url
+    return kept_open(chosen) if keep_open else warehouse.connect(chosen)
 
 
-engine = cache(partial(warehouse.connect, keep_open=True))
-
-
-def chosen(url: str) -> str:
-    return embedded.services(VAR).database_url if environment.nothing_chosen() else url
+@cache
+def kept_open(url: str) -> Engine:
+    return warehouse.connect(url, keep_open=True)
 
 
 def transport(base_url: str, requests_per_second: str, patience: float = 120.0) -> Transport:
@@ -47,8 +46,7 @@ def oauth(transport: Transport, client_id: str, client_secret: str, token_file: 
         raise Misconfigured("GAZELLE_CLIENT_ID and GAZELLE_CLIENT_SECRET are not set: they name the OAuth app.")
     store: TokenStore
     if token_file == "postgres":  # noqa: S105  a place
-        # Not the engine of the loads: a token is looked up while the API is being read, when no connection is kept.
-        store = warehouse.TokenTable(warehouse.connect(chosen(database_url)))
+        store = warehouse.TokenTable(database(database_url))
     else:
         store = TokenFile(environment.ROOT / token_file)
     return OAuth(transport, client_id, client_secret, store)

@@ -206,3 +206,11 @@ def test_a_run_left_hanging_by_a_crash_is_told_of_and_a_limit_clears_the_way(
     installation.hears("sync", "n’est plus bloquée")
     installation.settle()
     assert installation.told("« sync »".replace(" ", "\xa0"), "a échoué") == []
+
+
+def test_between_ticks_no_connection_to_the_mirror_s_database_stays_open(mirrored: Installation) -> None:
+    """Poolers have few places, and the sensors look twice a minute, for ever."""
+    mirrored.settle()
+    here = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'gazelle-sync'"
+    # The one that asks.
+    wait(lambda: len(mirrored.rows(f"SELECT {here}")) == 1, "the sensors to let go of their connection")
