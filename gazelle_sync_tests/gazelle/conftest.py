@@ -17,7 +17,7 @@ import pytest
 from gazelle_sync.gazelle import ApiKey, Client
 from gazelle_sync.gazelle.transport import Transport
 from gazelle_sync.sandbox import Account, Sandbox
-from gazelle_sync_tests.conftest import TODAY
+from gazelle_sync_tests.conftest import TODAY, wait_for_abandoned_reads
 
 JSON = {"Content-Type": "application/json"}
 
@@ -36,6 +36,7 @@ def typical() -> bytes:
 @pytest.fixture
 def sandbox(one_sandbox: Sandbox, typical: bytes) -> Sandbox:
     """The typical account, as if its server had just been started: starting one takes longer than most tests."""
+    wait_for_abandoned_reads()
     one_sandbox.account = pickle.loads(typical)
     one_sandbox.page_cap, one_sandbox.opaque_cursors, one_sandbox.latency = 100, False, 0.0
     one_sandbox.access_token_lifetime = 2_592_000

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from gazelle_sync import warehouse
 from gazelle_sync.sandbox import Account, Sandbox
 from gazelle_sync.warehouse.connection import transaction
-from gazelle_sync_tests.conftest import TODAY
+from gazelle_sync_tests.conftest import TODAY, wait_for_abandoned_reads
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +30,7 @@ def typical() -> bytes:
 @pytest.fixture
 def sandbox(served: Sandbox, typical: bytes) -> Iterator[Sandbox]:
     """One server for all tests, each with a fresh copy of the typical account."""
+    wait_for_abandoned_reads()
     served.account = pickle.loads(typical)
     served.page_cap, served.opaque_cursors, served.latency = 100, False, 0.0
     yield served
