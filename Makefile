@@ -15,7 +15,7 @@ lint: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Half an hour, on a machine that does nothing else; see docs/performance.md.
+# Ten minutes or twenty, on a machine that does nothing else; see docs/performance.md.
 bench: .venv/installed ; $(BIN)/python -m benchmarks
 
 .venv/installed: pyproject.toml

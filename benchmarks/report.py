@@ -88,12 +88,12 @@ def bars(results: Results) -> str:
         opened = max(one["40"]["connections"] for one in results["distance"]["rounds"])
         lines += [
             (
-                "the same with the database 40 ms away (and at 0 ms, over the same proxy)",
+                "`gazelle-sync sync` (nightly months), unchanged, whole; database 40 ms away (0 ms, by the same proxy)",
                 "",
                 f"{far:.1f} s ({near:.1f} s)",
                 True,
             ),
-            ("connections that it opens", "", str(opened), True),
+            ("connections to the database that it opens", "", str(opened), True),
         ]
     if "growth" in results:
         sizes = results["growth"]["sizes"]
@@ -216,9 +216,12 @@ def plot(results: Results) -> str:
     x0, y0, wide, high = 680, 290, 230, 220
     most = max(map(int, sizes))
     tallest = max(middle(runs, lambda one: one["first"]["seconds"]) for runs in sizes.values())
-    drawn.append('<text x="660" y="24" font-weight="bold">Timeline entries: seconds, peak memory</text>')
+    drawn.append('<text x="660" y="24" font-weight="bold">Timeline entries: seconds, peak MB</text>')
     drawn.append(f'<polyline points="{x0},{y0 - high} {x0},{y0} {x0 + wide},{y0}" fill="none" stroke="#666"/>')
-    for which, colour, name in (("first", "#1f6feb", "first load"), ("again", "#79b0ff", "unchanged")):
+    for which, colour, name, below in (
+        ("first", "#1f6feb", "first load", -8),
+        ("again", "#79b0ff", "unchanged", 68),
+    ):
         points = [(0.0, 0.0)] + [
             (int(size) / most, middle(runs, lambda one, which=which: one[which]["seconds"]) / tallest)
             for size, runs in sizes.items()
@@ -229,10 +232,10 @@ def plot(results: Results) -> str:
         drawn += [f'<circle cx="{x:.0f}" cy="{y:.0f}" r="3" fill="{colour}"/>' for x, y in placed[1:]]
         x, y = placed[-1]
         seconds = points[-1][1] * tallest
-        drawn.append(f'<text x="{x - 8:.0f}" y="{y - 8:.0f}" text-anchor="end">{name} {seconds:.0f} s</text>')
+        drawn.append(f'<text x="{x:.0f}" y="{y + below:.0f}" text-anchor="end">{name} {seconds:.0f} s</text>')
     for size, runs in sizes.items():
         x = x0 + int(size) / most * wide
         peak = max(one[which]["peak_mb"] for one in runs for which in ("first", "again"))
         drawn.append(f'<text x="{x:.0f}" y="{y0 + 16}" text-anchor="middle" fill="#666">{int(size) // 1000}k</text>')
-        drawn.append(f'<text x="{x:.0f}" y="{y0 + 31}" text-anchor="middle" fill="#666">{peak:.0f} MB</text>')
+        drawn.append(f'<text x="{x:.0f}" y="{y0 + 31}" text-anchor="middle" fill="#666">{peak:.0f}</text>')
     return "\n".join([*drawn, "</svg>\n"])
