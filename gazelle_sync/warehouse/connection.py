@@ -1,6 +1,6 @@
 """How the database is reached: one connection at a time, short transactions, few messages, what is tried again.
 
-A database can be far away: every message costs a trip there and back, and a connection ten.
+A database can be far away: every message costs a trip there and back, and a new connection several.
 
 Keep out: what is stored (`schema`) and how (`load`).
 """

