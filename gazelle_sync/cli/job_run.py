@@ -30,7 +30,9 @@ Resource = TypeVar("Resource", bound=ConfigurableResource[Any])
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did: its lines of `sync_log`, the tables that were not run, and failures that have no line.
+    """What a run did: its lines of `sync_log`, the tables that were not run, and the failures that have no line there.
+
+    A failure is the reason, by the table or the job that failed.
 
     `not_sent` is why people could not be told, None when they were or there was nothing to tell.
     """
@@ -38,7 +40,7 @@ class Outcome:
     success: bool
     log: list[dict[str, Any]]
     not_run: list[str]
-    failures: list[str]
+    failures: dict[str, str]
     not_sent: str | None = None
 
 
@@ -110,7 +112,7 @@ def run_job(tables: Sequence[str], months: PartitionKeyRange, *, nightly: bool, 
         result.success,
         log,
         not_run=[name for name in names if name not in logged],
-        failures=[f"{about}: {why}" for about, why in failures.items() if about not in logged],
+        failures={about: why for about, why in failures.items() if about not in logged},
         not_sent=not_sent,
     )
 
