@@ -68,7 +68,7 @@ def renew_status_page(context: SensorEvaluationContext) -> RunRequest | SkipReas
 @sensor(
     minimum_interval_seconds=3600,
     default_status=DefaultSensorStatus.RUNNING,
-    description=f"Deletes runs of more than {records.RUNS_KEPT.days} days ago, with their files: Dagster keeps them for ever.",
+    description=f"Deletes runs of more than {records.RUNS_KEPT.days} days ago, and their files, which Dagster keeps.",
 )
 def forget_old_runs(context: SensorEvaluationContext) -> SkipReason:
     forgotten = records.forget_old_runs(context.instance, datetime.now(timezone.utc))
