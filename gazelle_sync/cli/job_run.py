@@ -21,6 +21,7 @@ from gazelle_sync.definitions import alerts, defs, partitions, postgres, setting
 from gazelle_sync.environment.settings import Misconfigured
 from gazelle_sync.jobs import PARTITIONED, SYNC, nightly_tags, range_tags
 from gazelle_sync.monitoring.incidents import make_watcher, reason_of_event, table_of
+from gazelle_sync.monitoring.records import forget_old_runs
 from gazelle_sync.partitions import range_of_days, rolling_range, whole_range
 from gazelle_sync.schedules import NIGHTLY_AT, read_last_covered
 from gazelle_sync.tables import TABLES
@@ -98,6 +99,8 @@ def run_job(tables: Sequence[str], months: PartitionKeyRange, *, nightly: bool, 
             raise_on_error=False,
         )
         not_sent = send_alerts(instance)
+        # Where no daemon does it.
+        forget_old_runs(instance, datetime.now(timezone.utc))
     try:
         with initialize(postgres) as database:
             log = warehouse.read_run_log(database.engine(), result.run_id)
