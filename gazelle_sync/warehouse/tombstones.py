@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
@@ -14,32 +15,45 @@ from psycopg2.extras import execute_values
 
 from gazelle_sync.tables import Scope, Table
 from gazelle_sync.tables.declaration import Missing
+from gazelle_sync.warehouse import guards
+from gazelle_sync.warehouse.overtaking import Knowledge
 from gazelle_sync.warehouse.scope import condition
-from gazelle_sync.warehouse.target import Key, Target, fetch_one
+from gazelle_sync.warehouse.target import Key, Target
 
-# More than this share of a scope, and more than so many rows, are not marked as gone without being told to.
-SHARE_TO_REFUSE = 0.10
-ROWS_TO_REFUSE = 25
+COUNT_LIVE = "SELECT count(*) FROM {target} WHERE deleted_at IS NULL"
 
 
 @dataclass(frozen=True)
 class Unseen:
-    """Stored records that a read did not show. `placeholders` of them were never more than an id."""
+    """Stored records that a read did not show. `placeholders` of them were never more than an id.
+
+    `in_scope` live records belong to what was read, `in_table` to the table.
+    """
 
     missing: list[Missing]
     placeholders: set[Key]
     in_scope: int
+    in_table: int
 
     @property
     def limit(self) -> float:
         """How many records may be marked as gone without being told to."""
-        return max(ROWS_TO_REFUSE, SHARE_TO_REFUSE * self.in_scope)
+        return guards.limit(self.in_scope, self.in_table)
 
 
 def find_unseen(
-    cursor: Cursor, target: Target, scope: Scope, tables: Mapping[str, Table], *, list_is_whole: bool
+    cursor: Cursor,
+    target: Target,
+    scope: Scope,
+    tables: Mapping[str, Table],
+    knowledge: Knowledge,
+    *,
+    list_is_whole: bool,
 ) -> Unseen:
-    """Live records of the scope that are not staged (if the list was whole), and all placeholders that are not."""
+    """Live records of the scope that are not staged (if the list was whole), and all placeholders that are not.
+
+    Those are left out of which somebody else knows more by now.
+    """
     scope_is, parameters = condition(target.table, scope, tables)
     parent = getattr(target.table.deletion_proved_by, "column", None)
     cursor.execute(
@@ -47,26 +61,30 @@ def find_unseen(
             # A row without a key is no record of Gazelle's: people's own, in a table that was taken over.
             "SELECT t.synced_at IS NULL, {parent}, {t_key} FROM {target} t "
             "WHERE t.deleted_at IS NULL AND ({t_key}) IS NOT NULL AND (t.synced_at IS NULL OR {scope_is}) "
-            "AND NOT EXISTS (SELECT FROM staging s WHERE {same_key})",
+            "AND NOT {is_unsure} AND NOT EXISTS (SELECT FROM staging s WHERE {same_key})",
             parent=sql.Identifier("t", parent) if parent else sql.SQL("NULL"),
             scope_is=scope_is if list_is_whole else sql.SQL("false"),
+            is_unsure=knowledge.is_unsure,
         ),
-        parameters,
+        {**parameters, **knowledge.parameters},
     )
     found = cursor.fetchall()
     if not found:
-        return Unseen([], set(), in_scope=0)
+        return Unseen([], set(), in_scope=0, in_table=0)
     cursor.execute(
         target.compose(
-            "SELECT count(*) FROM {target} t WHERE t.deleted_at IS NULL AND t.synced_at IS NOT NULL AND {scope_is}",
+            "SELECT count(*) FILTER (WHERE {scope_is}), count(*) FROM {target} t "
+            "WHERE t.deleted_at IS NULL AND t.synced_at IS NOT NULL",
             scope_is=scope_is,
         ),
         parameters,
     )
+    (in_scope, in_table), *_ = cursor.fetchall()
     return Unseen(
         [Missing(tuple(row[2:]), row[1]) for row in found],
         placeholders={tuple(row[2:]) for row in found if row[0]},
-        in_scope=fetch_one(cursor),
+        in_scope=in_scope,
+        in_table=in_table,
     )
 
 
@@ -77,8 +95,9 @@ def stage_gone(cursor: Cursor, target: Target, gone: Sequence[Key]) -> None:
         execute_values(cursor, "INSERT INTO gone VALUES %s", gone)
 
 
-def mark_gone(cursor: Cursor, target: Target) -> None:
-    """Sets `deleted_at` of what `gone` has."""
+def mark_gone(cursor: Cursor, target: Target, asked_at: datetime) -> None:
+    """Sets `deleted_at` of what `gone` has to `asked_at`, when Gazelle began to be asked: so old is what is known."""
     cursor.execute(
-        target.compose("UPDATE {target} t SET deleted_at = now(), synced_at = now() FROM gone WHERE {same_gone}")
+        target.compose("UPDATE {target} t SET deleted_at = %s, synced_at = now() FROM gone WHERE {same_gone}"),
+        (asked_at,),
     )
