@@ -18,7 +18,8 @@ from typing import Any
 
 import psycopg2
 
-from gazelle_sync import embedded, warehouse
+from gazelle_sync import warehouse
+from gazelle_sync.environment import embedded
 from gazelle_sync.tables import TABLES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,7 +48,7 @@ class Database:
     """A PostgreSQL server of its own, and one database in it that is emptied at will."""
 
     def __init__(self, folder: Path) -> None:
-        self.url = embedded.database_url(folder)
+        self.url = embedded.start_postgres(folder)
         self.folder = folder / "postgres"
         # Both would come in the middle of a measurement; `settle` does what autovacuum does until the next night.
         for statement in ("autovacuum = off", "checkpoint_timeout = '1h'", "max_wal_size = '8GB'"):

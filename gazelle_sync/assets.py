@@ -27,17 +27,16 @@ from dagster import (
 )
 from pydantic import Field
 
-from gazelle_sync import environment, page
+from gazelle_sync.environment.settings import Settings
 from gazelle_sync.gazelle import Snapshot
-from gazelle_sync.language import Speech
-from gazelle_sync.page import FRESH_FOR
+from gazelle_sync.monitoring.freshness import FRESH_FOR
+from gazelle_sync.monitoring.status import read_status
+from gazelle_sync.monitoring.status_page import write_page
 from gazelle_sync.partitions import days_of
 from gazelle_sync.resources import GazelleResource, PostgresResource
-from gazelle_sync.services import VAR
-from gazelle_sync.tables import TABLES, Table, declaration
+from gazelle_sync.tables import TABLES, Table, declaration, dependencies
+from gazelle_sync.translations import Speech
 from gazelle_sync.warehouse import SCHEMA
-
-STATUS_PAGE = VAR / "status.html"
 
 
 class MirrorConfig(Config):
@@ -61,11 +60,12 @@ def asset_key(table: str) -> AssetKey:
     return AssetKey([SCHEMA, table])
 
 
-def mirror_of(table: Table, months: MonthlyPartitionsDefinition) -> AssetsDefinition:
+def make_mirror(table: Table, months: MonthlyPartitionsDefinition) -> AssetsDefinition:
     @asset(
         key=asset_key(table.name),
-        # The same order as the foreign keys', and the one that the declaration asks for.
-        deps=sorted({asset_key(parent) for parent in (*table.references.values(), *table.after) if parent in TABLES}),
+        deps=[asset_key(parent) for parent in dependencies(table, TABLES)],
+        # Among those that are ready, what others refer to goes first, so that placeholders are rare.
+        op_tags={"dagster/priority": str(-list(TABLES).index(table.name))},
         description=table.comment,
         group_name=SCHEMA,
         kinds={"graphql", "postgres"},
@@ -76,14 +76,16 @@ def mirror_of(table: Table, months: MonthlyPartitionsDefinition) -> AssetsDefini
             "dagster/code_references": code_reference(table),
         },
         freshness_policy=FreshnessPolicy.time_window(fail_window=FRESH_FOR),
-        partitions_def=months if table.dated_by else None,
+        partitions_def=months if table.partitioned_by else None,
         # A range of months is one run and one pass over the API.
-        backfill_policy=BackfillPolicy.single_run() if table.dated_by else None,
+        backfill_policy=BackfillPolicy.single_run() if table.partitioned_by else None,
         io_manager_key="warehouse",
         output_required=True,
     )
     def mirror(context: AssetExecutionContext, config: MirrorConfig, gazelle: GazelleResource) -> Mirror:
-        return Mirror(gazelle.snapshot(table, days_of(context) if table.dated_by else None), config.allow_mass_delete)
+        return Mirror(
+            gazelle.snapshot(table, days_of(context) if table.partitioned_by else None), config.allow_mass_delete
+        )
 
     return mirror
 
@@ -95,7 +97,7 @@ def column_schema(table: Table) -> TableSchema:
                 column.name,
                 column.type.sql,
                 column.comment,
-                TableColumnConstraints(nullable=column.null, unique=(column.name,) == table.key),
+                TableColumnConstraints(nullable=column.nullable, unique=(column.name,) == table.key),
             )
             for column in table.all_columns
         ]
@@ -121,20 +123,24 @@ def code_reference(table: Table) -> CodeReferencesMetadataValue:
     )
 
 
-@asset(
-    key="status_page",
-    deps=[asset_key(name) for name in TABLES],
-    description="The monitoring page, var/status.html: rows, runs, freshness and rejects, on one self-contained page.",
-    group_name=SCHEMA,
-    kinds={"html"},
-    owners=["team:gazelle-sync"],
-)
-def status_page(context: AssetExecutionContext, postgres: PostgresResource) -> MaterializeResult[None]:
-    settings = environment.settings()
-    seen = page.overview(postgres.engine())
-    page.write(STATUS_PAGE, seen, settings.zone, Speech(settings.language))
-    return MaterializeResult(metadata={"page": MetadataValue.path(str(STATUS_PAGE)), "open rejects": len(seen.rejects)})
+def make_status_page(settings: Settings) -> AssetsDefinition:
+    file = settings.var / "status.html"
+
+    @asset(
+        key="status_page",
+        deps=[asset_key(name) for name in TABLES],
+        description="The monitoring page, var/status.html: rows, runs, freshness and rejects, self-contained.",
+        group_name=SCHEMA,
+        kinds={"html"},
+        owners=["team:gazelle-sync"],
+    )
+    def status_page(context: AssetExecutionContext, postgres: PostgresResource) -> MaterializeResult[None]:
+        status = read_status(postgres.engine())
+        write_page(file, status, settings.zone, Speech(settings.language))
+        return MaterializeResult(metadata={"page": MetadataValue.path(str(file)), "open rejects": len(status.rejects)})
+
+    return status_page
 
 
 def mirrors(months: MonthlyPartitionsDefinition) -> list[AssetsDefinition]:
-    return [mirror_of(table, months) for table in TABLES.values()]
+    return [make_mirror(table, months) for table in TABLES.values()]

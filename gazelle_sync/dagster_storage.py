@@ -17,7 +17,8 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from sqlalchemy import Connection, Engine, create_engine, event
 
-from gazelle_sync import environment, warehouse
+from gazelle_sync import warehouse
+from gazelle_sync.environment import settings as environment
 
 # A schema of its own, so that it can stand in the mirror's database too.
 SCHEMA = "dagster"
@@ -32,7 +33,7 @@ class EventLog(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str) -> None:
         super().__init__(base_dir)
-        self._engine = lru_cache(maxsize=4)(self._opened)
+        self._engine = lru_cache(maxsize=4)(self._open_database)
         self._tables: set[str] = set()
 
     def has_table(self, table_name: str) -> bool:
@@ -51,7 +52,7 @@ class EventLog(SqliteEventLogStorage):
         with self._db_lock, self._engine(shard).begin() as connection:
             yield connection
 
-    def _opened(self, shard: str) -> Engine:
+    def _open_database(self, shard: str) -> Engine:
         # Waits as long for another process's lock as Dagster does.
         engine = create_engine(self.conn_string_for_shard(shard), connect_args={"timeout": 30})
         # Keeps a database whole that has a write-ahead log, as these do (SQLite manual, PRAGMA synchronous).
@@ -69,11 +70,11 @@ class Storage(DagsterSqliteStorage):
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> Any:
         """Raises `WarehouseError` when the database can't be used."""
-        environment.load()
+        environment.load_files()
         # Where dagster.yaml has the log; a run fails before its first step when that is not there, as on a new disk.
         (environment.ROOT / "var" / "logs").mkdir(parents=True, exist_ok=True)
         if url := os.environ["DAGSTER_POSTGRES_URL"]:
             from dagster_postgres import DagsterPostgresStorage  # noqa: PLC0415  a fifth of a second
 
-            return DagsterPostgresStorage(warehouse.in_schema(url, SCHEMA), inst_data=inst_data)
+            return DagsterPostgresStorage(warehouse.make_schema(url, SCHEMA), inst_data=inst_data)
         return cls.from_local(inst_data=inst_data, **config_value)

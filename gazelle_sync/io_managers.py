@@ -31,11 +31,11 @@ class PostgresIOManager(ConfigurableIOManager):
     postgres: ResourceDependency[PostgresResource]
 
     def handle_output(self, context: OutputContext, obj: Mirror) -> None:
-        table, engine = obj.snapshot.table, self.postgres.migrated()
+        table, engine = obj.snapshot.table, self.postgres.migrate()
         report = warehouse.load(engine, obj.snapshot, run_id=context.run_id, allow_mass_delete=obj.allow_mass_delete)
         for warning in report.warnings:
             context.log.warning(f"{report.table}: {warning}")
-        sample = warehouse.sample(engine, table)
+        sample = warehouse.read_sample(engine, table)
         context.add_output_metadata(
             {
                 "dagster/row_count": report.rows,
@@ -55,7 +55,7 @@ class PostgresIOManager(ConfigurableIOManager):
                 "seconds": round(report.seconds, 3),
                 "sample": MetadataValue.table(
                     [
-                        TableRecord({str(name): shown(value) for name, value in row.items()})
+                        TableRecord({str(name): to_cell(value) for name, value in row.items()})
                         for _, row in sample.iterrows()
                     ],
                     TableSchema([TableColumn(str(name)) for name in sample.columns]),
@@ -71,18 +71,18 @@ class PostgresIOManager(ConfigurableIOManager):
         """
         table = TABLES[context.asset_key.path[-1]]
         scope = None
-        if table.dated_by and context.has_asset_partitions and not all_months(context):
+        if table.partitioned_by and context.has_asset_partitions and not has_all_months(context):
             window = context.asset_partitions_time_window
             scope = Scope(ZoneInfo(str(window.start.tzinfo)), window.start.date(), window.end.date())
         return warehouse.read(self.postgres.engine(), table, scope)
 
 
-def all_months(context: InputContext) -> bool:
+def has_all_months(context: InputContext) -> bool:
     months = context.asset_partitions_def
     assert isinstance(months, MonthlyPartitionsDefinition)
     return context.asset_partition_key_range == whole_range(months)
 
 
-def shown(value: object) -> str | int | float | bool | None:
+def to_cell(value: object) -> str | int | float | bool | None:
     """A value as Dagster's tables take it."""
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

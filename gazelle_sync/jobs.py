@@ -11,7 +11,7 @@ from gazelle_sync.tables import TABLES
 from gazelle_sync.warehouse import SCHEMA
 
 # The tables whose runs are for certain months.
-DATED = [table.name for table in TABLES.values() if table.dated_by]
+PARTITIONED = [table.name for table in TABLES.values() if table.partitioned_by]
 
 SYNC = define_asset_job(
     "sync",
@@ -21,10 +21,8 @@ SYNC = define_asset_job(
 
 HOURLY = define_asset_job(
     "hourly",
-    selection=AssetSelection.assets(
-        *([SCHEMA, name] for name in ("clients", "pianos", "appointments", "appointment_pianos"))
-    ),
-    description="Clients, pianos and appointments: what a technician's day depends on.",
+    selection=AssetSelection.assets(*([SCHEMA, table.name] for table in TABLES.values() if table.hourly)),
+    description="What a technician's day depends on: the tables that are declared `hourly`.",
 )
 
 # On runs that the outside watcher expects every night.

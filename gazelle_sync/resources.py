@@ -1,49 +1,62 @@
-"""The Gazelle and Postgres resources: configuration, and one context manager each.
+"""The Gazelle, Postgres and alerts resources: configuration, and one context manager each.
 
-Keep out: HTTP (`gazelle`), SQL (`warehouse`), which table is read when (`assets`).
+A field is named like the one of `Settings` that it takes the place of; its default is the environment's variable,
+so that the UI shows its name and never its value. Keep out: HTTP (`gazelle`), SQL (`warehouse`), which table is read
+when (`assets`).
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
-from zoneinfo import ZoneInfo
 
-from dagster import ConfigurableResource, InitResourceContext
+from dagster import ConfigurableResource, EnvVar, InitResourceContext
 from pydantic import Field, PrivateAttr
 from sqlalchemy import Engine
 
-from gazelle_sync import environment, services, warehouse
+from gazelle_sync import warehouse
 from gazelle_sync.alerts import Alerts, NotSent, channels_from
+from gazelle_sync.environment import connections
+from gazelle_sync.environment.settings import VARIABLES, Settings, read_settings
 from gazelle_sync.gazelle import Client, Snapshot
 from gazelle_sync.tables import Scope, Table
 
 
-class GazelleResource(ConfigurableResource):  # type: ignore[type-arg]
+class ConfiguredResource(ConfigurableResource):  # type: ignore[type-arg]
+    """A resource that is a part of the settings."""
+
+    def settings(self) -> Settings:
+        """The environment's settings, with what this resource was given in their place. Raises `Misconfigured`."""
+        given = {VARIABLES[name]: value for name, value in self if isinstance(value, str)}
+        return read_settings({**os.environ, **given})
+
+
+class GazelleResource(ConfiguredResource):
     """Reads tables from a Gazelle account."""
 
-    base_url: str = Field(description="Where Gazelle is; empty for the usual address.")
-    api_key: str = Field(description="A personal API key; used in place of OAuth when set.")
-    client_id: str = Field(description="The OAuth app's id.")
-    client_secret: str = Field(description="The OAuth app's secret.")
-    time_zone: str = Field(description="The company's time zone.")
-    history_start: str = Field(description="The business day on which full history begins.")
-    token_file: str = Field(description="Where the OAuth token is kept: a path, or postgres.")
-    requests_per_second: str = Field(description="How many requests may be sent in a second.")
-    database_url: str = Field(description="The database, for a token that is kept there.")
+    base_url: str = Field(default=EnvVar("GAZELLE_BASE_URL"), description="Where Gazelle is; empty for the usual.")
+    api_key: str = Field(default=EnvVar("GAZELLE_API_KEY"), description="A personal API key; used before OAuth.")
+    client_id: str = Field(default=EnvVar("GAZELLE_CLIENT_ID"), description="The OAuth app's id.")
+    client_secret: str = Field(default=EnvVar("GAZELLE_CLIENT_SECRET"), description="The OAuth app's secret.")
+    token_file: str = Field(
+        default=EnvVar("GAZELLE_TOKEN_FILE"), description="Where the OAuth token is kept: a path, or postgres."
+    )
+    zone: str = Field(default=EnvVar("GAZELLE_TIMEZONE"), description="The company's time zone.")
+    history_start: str = Field(default=EnvVar("GAZELLE_HISTORY_START"), description="Where full history begins.")
+    requests_per_second: str = Field(
+        default=EnvVar("GAZELLE_REQUESTS_PER_SECOND"), description="How many requests may be sent in a second."
+    )
+    database_url: str = Field(
+        default=EnvVar("SUPABASE_DB_URL"), description="The database, for a token that is kept there."
+    )
 
     _client: Client = PrivateAttr()
+    _settings: Settings = PrivateAttr()
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator["GazelleResource"]:
-        self._client = services.gazelle(
-            base_url=self.base_url,
-            api_key=self.api_key,
-            client_id=self.client_id,
-            client_secret=self.client_secret,
-            token_file=self.token_file,
-            requests_per_second=self.requests_per_second,
-            database_url=self.database_url,
-        )
+        self._settings = self.settings()
+        self._client = connections.make_client(self._settings)
         try:
             yield self
         finally:
@@ -51,15 +64,14 @@ class GazelleResource(ConfigurableResource):  # type: ignore[type-arg]
 
     def snapshot(self, table: Table, days: tuple[date, date] | None) -> Snapshot:
         """What Gazelle has of a table: of the business days from the first to before the second, or all."""
-        zone = ZoneInfo(self.time_zone)
-        scope = Scope(zone, *days) if days else Scope(zone, date.fromisoformat(self.history_start))
-        return Snapshot(self._client, table, scope)
+        zone = self._settings.zone
+        return Snapshot(self._client, table, Scope(zone, *days) if days else Scope(zone, self._settings.history_start))
 
 
-class PostgresResource(ConfigurableResource):  # type: ignore[type-arg]
+class PostgresResource(ConfiguredResource):
     """The database that holds the mirror."""
 
-    url: str = Field(description="PostgreSQL connection string.")
+    database_url: str = Field(default=EnvVar("SUPABASE_DB_URL"), description="PostgreSQL connection string.")
 
     _engine: Engine | None = PrivateAttr(default=None)
     _migrated: bool = PrivateAttr(default=False)
@@ -77,11 +89,11 @@ class PostgresResource(ConfigurableResource):  # type: ignore[type-arg]
 
         Opens nothing yet. Raises `warehouse.WarehouseError` for a string that can't be used.
         """
-        self._engine = services.database(self.url, keep_open=True)
+        self._engine = connections.make_engine(self.settings(), keep_open=True)
         return self._engine
 
-    def migrated(self) -> Engine:
-        """The engine, after what the database lacks was added, once a run."""
+    def migrate(self) -> Engine:
+        """The engine, after what the database lacks was added, once a run. Raises `warehouse.WarehouseError`."""
         engine = self.engine()
         if not self._migrated:
             warehouse.migrate(engine, loads_follow=True)
@@ -89,29 +101,35 @@ class PostgresResource(ConfigurableResource):  # type: ignore[type-arg]
         return engine
 
 
-class AlertsResource(ConfigurableResource):  # type: ignore[type-arg]
+class AlertsResource(ConfiguredResource):
     """Slack, e-mail and the heartbeat; each is off while unset."""
 
-    slack_webhook_url: str = Field(description="Slack's incoming webhook.")
-    alert_email_to: str = Field(description="Who gets e-mail; several are separated by commas.")
-    smtp_url: str = Field(description="The server that sends it: smtp://user:password@host:587.")
-    heartbeat_url: str = Field(description="Asked after each good nightly run, for an outside watcher.")
-    language: str = Field(description="en or fr; empty for the locale's.")
-    time_zone: str = Field(description="The zone that times are shown in.")
-    ui_url: str = Field(description="Where the Dagster UI is, for links.")
+    slack_webhook_url: str = Field(default=EnvVar("SLACK_WEBHOOK_URL"), description="Slack's incoming webhook.")
+    alert_email_to: str = Field(
+        default=EnvVar("ALERT_EMAIL_TO"), description="Who gets e-mail; several are separated by commas."
+    )
+    smtp_url: str = Field(
+        default=EnvVar("SMTP_URL"), description="The server that sends it: smtp://user:password@host:587."
+    )
+    heartbeat_url: str = Field(
+        default=EnvVar("HEARTBEAT_URL"), description="Asked after each good nightly run, for an outside watcher."
+    )
+    language: str = Field(default=EnvVar("GAZELLE_SYNC_LANG"), description="en or fr; empty for the locale's.")
+    zone: str = Field(default=EnvVar("GAZELLE_TIMEZONE"), description="The zone that times are shown in.")
+    ui_url: str = Field(default=EnvVar("DAGSTER_UI_URL"), description="Where the Dagster UI is, for links.")
 
-    @property
-    def on(self) -> bool:
+    def is_on(self) -> bool:
         return bool(self.slack_webhook_url or self.alert_email_to or self.smtp_url or self.heartbeat_url)
 
     def alerts(self) -> Alerts:
         """Raises `ValueError` when e-mail is half configured."""
+        settings = self.settings()
         return Alerts(
-            channels_from(self.slack_webhook_url, self.alert_email_to, self.smtp_url),
-            services.VAR / "alerts.json",
-            environment.language(self.language),
-            ZoneInfo(self.time_zone),
-            secrets=environment.secrets(),
+            channels_from(settings.slack_webhook_url, settings.alert_email_to, settings.smtp_url),
+            settings.var / "alerts.json",
+            settings.language,
+            settings.zone,
+            secrets=settings.secrets,
         )
 
     def deliver(self) -> None:

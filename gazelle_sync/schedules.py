@@ -17,7 +17,7 @@ from dagster import (
 )
 
 from gazelle_sync import warehouse
-from gazelle_sync.jobs import DATED, HOURLY, SYNC, nightly_tags, range_tags
+from gazelle_sync.jobs import HOURLY, PARTITIONED, SYNC, nightly_tags, range_tags
 from gazelle_sync.partitions import coming_months, rolling_range, whole_range
 from gazelle_sync.resources import PostgresResource
 
@@ -36,7 +36,7 @@ def nightly(months: MonthlyPartitionsDefinition) -> ScheduleDefinition:
     )
     def nightly(context: ScheduleEvaluationContext, postgres: PostgresResource) -> RunRequest:
         at = context.scheduled_execution_time.astimezone(ZoneInfo(months.timezone))
-        return RunRequest(tags=nightly_tags(rolling_range(months, at.date(), last_covered(postgres, at))))
+        return RunRequest(tags=nightly_tags(rolling_range(months, at.date(), read_last_covered(postgres, at))))
 
     return nightly
 
@@ -70,13 +70,13 @@ def hourly(months: MonthlyPartitionsDefinition) -> ScheduleDefinition:
     return hourly
 
 
-def last_covered(postgres: PostgresResource, now: datetime) -> date | None:
+def read_last_covered(postgres: PostgresResource, now: datetime) -> date | None:
     """What `rolling_range` needs to know from the log, in the zone of `now`.
 
     A tick that fails tells nobody; so a database that can't be asked is left to the run, which fails loudly.
     """
     try:
-        covered = warehouse.last_covered(postgres.engine(), DATED)
+        covered = warehouse.read_last_covered(postgres.engine(), PARTITIONED)
     except warehouse.WarehouseError as error:
         logger.warning("the log could not be read, the run will do the usual months: %s", error)
         return now.date()

@@ -8,6 +8,7 @@ looking goes on. Keep out: what counts as something to tell of (`watch`), how it
 from datetime import datetime, timedelta, timezone
 
 from dagster import (
+    AssetSelection,
     DagsterRunStatus,
     DefaultSensorStatus,
     RunRequest,
@@ -17,10 +18,9 @@ from dagster import (
     sensor,
 )
 
-from gazelle_sync.assets import status_page
 from gazelle_sync.jobs import NIGHTLY_TAG
+from gazelle_sync.monitoring.incidents import make_watcher
 from gazelle_sync.resources import AlertsResource, PostgresResource
-from gazelle_sync.watch import watch_over
 
 RUNS_KEPT = timedelta(days=90)
 # A tick has a minute; the rest is left to the next ones.
@@ -34,9 +34,9 @@ ENDED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CA
     description="Looks for failed or hung runs, failed backfills and checks, and stale tables.",
 )
 def watch(context: SensorEvaluationContext, postgres: PostgresResource, alerts: AlertsResource) -> SkipReason:
-    if not alerts.on:
+    if not alerts.is_on():
         return SkipReason("No alert is configured: SLACK_WEBHOOK_URL, ALERT_EMAIL_TO with SMTP_URL, or HEARTBEAT_URL.")
-    watch_over(context.instance, postgres, alerts).look()
+    make_watcher(context.instance, postgres, alerts).look()
     return SkipReason("Looked.")
 
 
@@ -46,7 +46,7 @@ def watch(context: SensorEvaluationContext, postgres: PostgresResource, alerts: 
     description="Sends alerts. A failed tick names what could not be sent; it is kept, and sent by a later tick.",
 )
 def deliver_alerts(alerts: AlertsResource) -> SkipReason:
-    if not alerts.on:
+    if not alerts.is_on():
         return SkipReason("No alert is configured.")
     alerts.deliver()
     return SkipReason("All is sent.")
@@ -54,7 +54,7 @@ def deliver_alerts(alerts: AlertsResource) -> SkipReason:
 
 @sensor(
     minimum_interval_seconds=30,
-    asset_selection=[status_page],
+    asset_selection=AssetSelection.assets("status_page"),
     default_status=DefaultSensorStatus.RUNNING,
     description="Renews the status page after each nightly run, and above all after one that failed.",
 )

@@ -22,7 +22,9 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
-from gazelle_sync import embedded, environment, services, warehouse
+from gazelle_sync import warehouse
+from gazelle_sync.environment import embedded
+from gazelle_sync.environment import settings as environment
 from gazelle_sync.gazelle import ApiKey, Client, Snapshot
 from gazelle_sync.gazelle.transport import Transport
 from gazelle_sync.sandbox import Account, Sandbox
@@ -54,7 +56,7 @@ def server_url() -> str:
     """A PostgreSQL server: `TEST_DATABASE_URL`, or the embedded one in a folder of its own."""
     if url := os.environ.get("TEST_DATABASE_URL"):
         return url
-    return embedded.database_url(folder_for_postgres())
+    return embedded.start_postgres(folder_for_postgres())
 
 
 @pytest.fixture(scope="session")
@@ -172,13 +174,12 @@ def definitions(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     with pytest.MonkeyPatch.context() as monkeypatch:
         unset_everything(monkeypatch, tmp_path_factory.mktemp("root"))
         monkeypatch.setenv("GAZELLE_HISTORY_START", HISTORY_START.isoformat())
-        importlib.import_module("gazelle_sync.runs")
+        importlib.import_module("gazelle_sync.cli.job_run")
         return importlib.import_module("gazelle_sync.definitions")
 
 
 def unset_everything(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
     monkeypatch.setattr(environment, "ROOT", root)
-    monkeypatch.setattr(services, "VAR", root / "var")
     monkeypatch.chdir(root)
     for name in (*environment.DEFAULTS, "DAGSTER_HOME", "LC_ALL", "LC_MESSAGES", "LANG"):
         # Set and then unset, so that what a command sets is undone as well.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gazelle_sync.environment import ROOT
+from gazelle_sync.environment.settings import ROOT
 
 TESTS = ROOT / "gazelle_sync_tests"
 RELIABILITY = (ROOT / "docs" / "reliability.md").read_text()

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine
 
 from gazelle_sync.cli import main
-from gazelle_sync.environment import ROOT
+from gazelle_sync.environment.settings import ROOT
 from gazelle_sync.sandbox import Account, Sandbox
 from gazelle_sync_tests.conftest import NOW, query_rows
 

@@ -5,7 +5,7 @@ Keep out: what counts as a failure, Dagster, the other rooms. Whoever notices so
 
 from gazelle_sync.alerts.channel import Channel, NotSent
 from gazelle_sync.alerts.channels import channels_from
-from gazelle_sync.alerts.heartbeat import heartbeat
+from gazelle_sync.alerts.heartbeat import send_heartbeat
 from gazelle_sync.alerts.incident import Incident, Kind
 from gazelle_sync.alerts.mail import Email
 from gazelle_sync.alerts.outbox import Alerts, Failure
@@ -21,5 +21,5 @@ __all__ = [
     "NotSent",
     "Slack",
     "channels_from",
-    "heartbeat",
+    "send_heartbeat",
 ]

@@ -26,7 +26,7 @@ class Incident:
     `key` is what it is about (`run:sync`, `check:gazelle/pianos:parents_known`): while it is open, nothing more is
     said about that key. `about` names the table, job or check for a person, and `why` is the reason in one line;
     both may be of any length and hold line breaks, and are cut where they are worded. `since` is aware: a naive
-    one raises `ValueError`. `advice` takes the place of what the kind would have a person do.
+    one raises `ValueError`.
     """
 
     kind: Kind
@@ -35,7 +35,6 @@ class Incident:
     since: datetime
     why: str
     link: str | None = None
-    advice: str | None = None
 
     def __post_init__(self) -> None:
         if self.since.tzinfo is None:

@@ -66,12 +66,12 @@ class Alerts:
         self._wording = Wording(language, zone)
         self._secrets = (*secrets, *(secret for channel in channels for secret in channel.secrets))
 
-    def raise_(self, incident: Incident) -> bool:
+    def open(self, incident: Incident) -> bool:
         """Queues a message about it, and says whether it did: no channel hears twice of what is open."""
         with self._state() as state:
             return self._open(state, incident, self._channels)
 
-    def well(self, key: str, at: datetime | None = None) -> bool:
+    def resolve(self, key: str, at: datetime | None = None) -> bool:
         """Queues "well again" for the channels that heard of it, and says whether it was open. `at`: since when."""
         with self._state() as state:
             return self._close(state, key, at or datetime.now(timezone.utc))
@@ -191,7 +191,6 @@ class Alerts:
             why=one_line(incident.why, self._secrets, LONGEST_WHY),
             # Not cut: half an address leads nowhere.
             link=without("".join(incident.link.split()), self._secrets) if incident.link else None,
-            advice=without(incident.advice, self._secrets) if incident.advice else None,
         )
 
     @contextmanager

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -16,10 +14,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from gazelle_sync.alerts.channel import Message
 from gazelle_sync.alerts.incident import Incident, Kind
+from gazelle_sync.files import hold_lock, replace_file
 
 logger = logging.getLogger(__name__)
 
@@ -89,22 +86,16 @@ class StateFile:
         called now. Raises `OSError` where the file can't be read or written, `filelock.Timeout` where another
         process keeps it.
         """
-        with self._locked("lock", PATIENCE):
+        with hold_lock(self._path, timeout=PATIENCE):
             before, state, set_aside = self._read()
             yield state, set_aside
             after = state.to_json()
             if after != before:
-                self._write(after)
+                replace_file(self._path, after)
 
     def sending(self) -> AbstractContextManager[None]:
         """Keeps other processes from sending what this one is sending. Raises `filelock.Timeout`."""
-        return self._locked("sending.lock", PATIENCE_WHILE_SENDING)
-
-    @contextmanager
-    def _locked(self, name: str, patience: float) -> Iterator[None]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{self._path}.{name}", timeout=patience, mode=0o600):
-            yield
+        return hold_lock(self._path, timeout=PATIENCE_WHILE_SENDING, name="sending.lock")
 
     def _read(self) -> tuple[str, State, Path | None]:
         try:
@@ -120,20 +111,6 @@ class StateFile:
             # Not the error's text, which may quote the file.
             logger.error("%s could not be understood (%s) and is now %s", self._path, type(error).__name__, set_aside)  # noqa: TRY400
             return "", State(), set_aside
-
-    def _write(self, text: str) -> None:
-        """Replaces the file at once: a crash leaves the old one or the new one, never a part."""
-        # mkstemp makes the file with mode 0600.
-        descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}-")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(self._path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
 
 
 def _plain(value: object) -> str:
@@ -159,7 +136,6 @@ def _open(value: dict[str, Any]) -> Open:
             since=datetime.fromisoformat(value["since"]),
             why=_text(value["why"]),
             link=None if value["link"] is None else _text(value["link"]),
-            advice=None if value["advice"] is None else _text(value["advice"]),
         ),
         told=[_text(name) for name in value["told"]],
     )

@@ -199,7 +199,7 @@ class Wording:
         lines = [
             sentences.since.format(about=about, when=self._when(incident.since)),
             words.why.format(incident.why) if incident.why else "",
-            words.advice.format(incident.advice or sentences.advice),
+            words.advice.format(sentences.advice),
             words.link.format(incident.link) if incident.link else "",
         ]
         return sentences.subject.format(about=about), "\n".join(line for line in lines if line)

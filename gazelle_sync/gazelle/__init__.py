@@ -5,14 +5,14 @@ Keep out: SQL, Dagster. What is read is declared in `tables`.
 
 from gazelle_sync.gazelle.auth import ApiKey, OAuth, TokenFile
 from gazelle_sync.gazelle.client import Client
-from gazelle_sync.gazelle.errors import BrokenAnswer, GazelleError, NotAuthorized, Refused, Unavailable
+from gazelle_sync.gazelle.errors import GazelleError, InvalidResponse, NotAuthorized, Refused, Unavailable
 from gazelle_sync.gazelle.snapshot import Snapshot
 
 __all__ = [
     "ApiKey",
-    "BrokenAnswer",
     "Client",
     "GazelleError",
+    "InvalidResponse",
     "NotAuthorized",
     "OAuth",
     "Refused",

@@ -8,8 +8,6 @@ database (`warehouse.tokens`).
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -18,9 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from filelock import FileLock
-
-from gazelle_sync.gazelle.errors import BrokenAnswer, NotAuthorized, Refused
+from gazelle_sync.files import hold_lock, replace_file
+from gazelle_sync.gazelle.errors import InvalidResponse, NotAuthorized, Refused
 from gazelle_sync.gazelle.transport import Transport
 
 TOKEN_PATH = "/developer/oauth/token"  # noqa: S105  an address
@@ -59,9 +56,9 @@ class Token:
 
     @staticmethod
     def parse(reply: Any) -> Token:
-        """From the token endpoint's JSON, or a file that holds it. Raises `BrokenAnswer`."""
+        """From the token endpoint's JSON, or a file that holds it. Raises `InvalidResponse`."""
         if not isinstance(reply, dict) or not isinstance(reply.get("access_token"), str):
-            raise BrokenAnswer("The token has no access_token. Run `gazelle-sync login`.")
+            raise InvalidResponse("The token has no access_token. Run `gazelle-sync login`.")
         created, lifetime = reply.get("created_at"), reply.get("expires_in")
         tokens = reply["access_token"], reply.get("refresh_token")
         if not isinstance(created, (int, float)) or not isinstance(lifetime, (int, float)):
@@ -103,8 +100,7 @@ class TokenFile:
 
     @contextmanager
     def held(self) -> Iterator[TokenFile]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{self._path}.lock", mode=0o600):
+        with hold_lock(self._path, timeout=-1):
             yield self
 
     def read(self) -> dict[str, Any] | None:
@@ -113,23 +109,12 @@ class TokenFile:
             Token.parse(token)
         except FileNotFoundError:
             return None
-        except (ValueError, BrokenAnswer):
+        except (ValueError, InvalidResponse):
             raise NotAuthorized(f"{self._path} is not a token. Run `gazelle-sync login` to make a new one.") from None
         return token
 
     def write(self, token: dict[str, object]) -> None:
-        """Replaces the file at once: a crash leaves the old token or the new one, never a part."""
-        # mkstemp makes the file with mode 0600.
-        descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=".token-")
-        try:
-            with os.fdopen(descriptor, "w") as file:
-                json.dump(token, file)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(self._path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        replace_file(self._path, json.dumps(token))
 
 
 class OAuth:

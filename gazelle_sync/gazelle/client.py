@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gazelle_sync.gazelle.errors import BrokenAnswer, Passing, Refused
+from gazelle_sync.gazelle.errors import InvalidResponse, Refused, Retryable
 from gazelle_sync.gazelle.transport import Credentials, Transport
 
 # The trailing slash matters: without it the private endpoint does not answer.
@@ -52,12 +52,12 @@ class Client:
 
         def read(answer: object) -> dict[str, Any]:
             if not isinstance(answer, dict):
-                raise Passing(f"an answer that is no object but {type(answer).__name__}", tries=TRIES)
+                raise Retryable(f"an answer that is no object but {type(answer).__name__}", tries=TRIES)
             if errors := answer.get("errors"):
                 raise graphql_error(errors, what)
             data = answer.get("data")
             if not isinstance(data, dict):
-                raise Passing("an answer without data", tries=TRIES)
+                raise Retryable("an answer without data", tries=TRIES)
             return data
 
         return self._transport.post(
@@ -66,14 +66,14 @@ class Client:
 
 
 def graphql_error(errors: object, what: str) -> Exception:
-    """`Refused` for a query that will never do, `Passing` for what went wrong while it was executed.
+    """`Refused` for a query that will never do, `Retryable` for what went wrong while it was executed.
 
     A server that refuses a query as such says where in the query; one that stumbles says where in the
     answer (`path`), or nothing. graphql-ruby adds a `path` into the query to the former, as strings that
     begin with the operation ("query clients"), and an `extensions.code`.
     """
     if not isinstance(errors, list) or not all(isinstance(error, dict) for error in errors):
-        return BrokenAnswer(f"Gazelle answered {what} with `errors` of no known shape.")
+        return InvalidResponse(f"Gazelle answered {what} with `errors` of no known shape.")
     messages = "; ".join(dict.fromkeys(str(error.get("message")) for error in errors))[:500]
     for error in errors:
         path = error.get("path")
@@ -84,4 +84,4 @@ def graphql_error(errors: object, what: str) -> Exception:
                 f"Gazelle refused {what}: {messages}. The API may have changed: compare the declaration in "
                 "gazelle_sync/tables with Gazelle's schema."
             )
-    return Passing(f"GraphQL errors: {messages}", tries=TRIES)
+    return Retryable(f"GraphQL errors: {messages}", tries=TRIES)

@@ -4,7 +4,7 @@
     ├── Unavailable     tried until patience ran out; a later run may well succeed
     ├── NotAuthorized   a person has to act: another key, or `gazelle-sync login`
     ├── Refused         Gazelle understood and said no; the same query will fail again
-    └── BrokenAnswer    the answer contradicts itself; nothing can be concluded from it
+    └── InvalidResponse    the answer contradicts itself; nothing can be concluded from it
 
 Messages never hold a token, a key, or a URL with credentials. Keep out: anything that acts on an error.
 """
@@ -26,11 +26,11 @@ class Refused(GazelleError):
     """Gazelle refused the request itself."""
 
 
-class BrokenAnswer(GazelleError):
+class InvalidResponse(GazelleError):
     """The answer is not of the shape that was asked for."""
 
 
-class Passing(Exception):
+class Retryable(Exception):
     """A failure that may pass: the transport waits and tries again. Never seen outside this package.
 
     `retry_after` is how many seconds the server asked to be left alone; `tries` bounds how often it is

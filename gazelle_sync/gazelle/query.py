@@ -80,7 +80,7 @@ def page(field: str, node: str, *arguments: str, after: bool = True, first: int 
 
 
 def nested(table: Table, read: Nested, *, after: bool = False, first: int = PAGE) -> str:
-    return page(read.field, selection(table, without=read.back), read.arguments, after=after, first=first)
+    return page(read.field, selection(table, without=read.parent_field), read.arguments, after=after, first=first)
 
 
 def window(connection: Connection, scope: Scope) -> str:
@@ -101,7 +101,7 @@ def bound_value(bound: Bound, scope: Scope) -> str:
     if bound is Bound.FIRST_DAY:
         return scope.start.isoformat()
     if bound is Bound.START:
-        return scope.moment(scope.start).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return scope.start_of(scope.start).strftime("%Y-%m-%dT%H:%M:%SZ")
     assert scope.end is not None, "window() leaves out the last day of a scope that has no end"
     return (scope.end - timedelta(days=1)).isoformat()
 
@@ -117,7 +117,7 @@ def all_queries(table: Table, scope: Scope) -> Iterable[str]:
     yield whole_list(table, scope)
     if isinstance(table.read, Nested):
         yield rest_of_nested(table, table.read)
-    if isinstance(table.gone_when, ById):
-        yield by_ids(table, table.gone_when, 2)
-    if isinstance(table.gone_when, ByParent) and isinstance(table.read, Connection):
-        yield within_parent(table, table.read, table.gone_when)
+    if isinstance(table.deletion_proved_by, ById):
+        yield by_ids(table, table.deletion_proved_by, 2)
+    if isinstance(table.deletion_proved_by, ByParent) and isinstance(table.read, Connection):
+        yield within_parent(table, table.read, table.deletion_proved_by)

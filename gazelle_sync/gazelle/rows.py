@@ -24,10 +24,10 @@ Columns = Sequence[Sequence[Any]]
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
-DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 # Python 3.10 wants three or six digits of a second, or none.
-MOMENTS = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}(\d{3})?)?(Z|[+-]\d\d:\d\d))*", re.ASCII)
+TIMESTAMPS = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}(\d{3})?)?(Z|[+-]\d\d:\d\d))*", re.ASCII)
 NUMBER = re.compile(r"[+-]?\d{1,500}(\.\d{1,500})?([eE][+-]?\d{1,2})?", re.ASCII)
 INTEGER_LIMIT = 2**31
 
@@ -37,20 +37,19 @@ class Reject:
     """A record, or a part of one, that could not be stored as it came.
 
     `key` is what identifies the record, None where even that is missing. `payload` is the node as the
-    API sent it. `loaded` says whether the rest of the row is stored.
+    API sent it.
     """
 
     key: tuple[str, ...] | None
     reason: str
     payload: object
-    loaded: bool
 
 
-class Unsound(ValueError):
+class InvalidValue(ValueError):
     """A value that its column can't hold; the message says why."""
 
 
-class Repaired(Exception):
+class RepairedValue(Exception):
     """A value that is stored though something about it was wrong: what, and what takes its place."""
 
     def __init__(self, value: object, reason: str) -> None:
@@ -74,9 +73,9 @@ class RowReader:
         """
         try:
             return [field.read_all(nodes) for field in self._fields]
-        except (Repaired, KeyError, TypeError, ValueError, OverflowError):
+        except (RepairedValue, KeyError, TypeError, ValueError, OverflowError):
             rows = [row for node in nodes if (row := self.row(node)) is not None]
-            return transposed(rows, len(self._fields))
+            return transpose(rows, len(self._fields))
 
     def row(self, node: object) -> Row | None:
         """The row in the order of `table.all_columns`; None when it is set aside whole.
@@ -89,20 +88,20 @@ class RowReader:
         for field in self._fields:
             try:
                 row.append(field.read(node))
-            except Repaired as repair:
+            except RepairedValue as repair:
                 row.append(repair.value)
                 reasons.append(f"{field.name}: {repair}")
-            except Unsound as problem:
+            except InvalidValue as problem:
                 row.append(None)
                 reasons.append(f"{field.name}: {problem}")
-                sound = sound and field.may_be_null
+                sound = sound and field.nullable
             except KeyError as missing:
                 # Not asked for or not answered is not the same as null: storing null would blank it.
                 row.append(None)
                 reasons.append(f"{field.name}: {missing} is missing from the answer")
                 sound = False
         if reasons:
-            self.rejects.append(Reject(self.key(row), "; ".join(reasons), node, sound))
+            self.rejects.append(Reject(self.key(row), "; ".join(reasons), node))
         return row if sound else None
 
     def key(self, row: Sequence[object]) -> tuple[str, ...] | None:
@@ -117,21 +116,21 @@ class Field:
 
     def __init__(self, column: Column, zone: ZoneInfo) -> None:
         self.name = column.name
-        self.may_be_null = column.null
+        self.nullable = column.nullable
         self._paths = column.paths
-        self._getters = [getter(path) for path in column.paths]
-        self._convert = converter(column.type, zone)
-        at_once = {Type.TEXT: texts, Type.TIMESTAMP: moments}
+        self._getters = [make_getter(path) for path in column.paths]
+        self._convert = make_converter(column.type, zone)
+        at_once = {Type.TEXT: convert_texts, Type.TIMESTAMP: convert_timestamps}
         self._convert_all = at_once.get(column.type, self._each_converted)
         self._derive = column.derive
         self.read: Callable[[Any], object] = self._read_derived if self._derive else self._read_plain
 
     def read_all(self, nodes: Sequence[Any]) -> Sequence[object]:
         """The values of all nodes. Whatever is wrong with any of them raises something: `read` says what."""
-        columns = [self._convert_all(followed(nodes, path)) for path in self._paths]
+        columns = [self._convert_all(values_at(nodes, path)) for path in self._paths]
         values = list(map(self._derive, *columns)) if self._derive else columns[0]
-        if not self.may_be_null and None in values:
-            raise Unsound
+        if not self.nullable and None in values:
+            raise InvalidValue
         return values
 
     def _each_converted(self, values: Sequence[object]) -> Sequence[object]:
@@ -141,11 +140,11 @@ class Field:
         try:
             value = self._getters[0](node)
         except TypeError:
-            raise Unsound("the answer is not of the shape that was asked for") from None
+            raise InvalidValue("the answer is not of the shape that was asked for") from None
         if value is None:
-            if self.may_be_null:
+            if self.nullable:
                 return None
-            raise Unsound("null, where a value is needed")
+            raise InvalidValue("null, where a value is needed")
         return self._convert(value)
 
     def _read_derived(self, node: Any) -> object:
@@ -159,22 +158,22 @@ class Field:
             except TypeError:
                 values.append(None)
                 problems.append(f"{path}: the answer is not of the shape that was asked for")
-            except Unsound as problem:
+            except InvalidValue as problem:
                 # What is sound in the others may do.
                 values.append(None)
                 problems.append(f"{path}: {problem}")
-            except Repaired as repaired:
+            except RepairedValue as repaired:
                 values.append(repaired.value)
                 problems.append(f"{path}: {repaired}")
         derived = self._derive(*values)
-        if derived is None and not self.may_be_null:
-            raise Unsound("; ".join(problems) or "null, where a value is needed")
+        if derived is None and not self.nullable:
+            raise InvalidValue("; ".join(problems) or "null, where a value is needed")
         if problems:
-            raise Repaired(derived, "; ".join(problems))
+            raise RepairedValue(derived, "; ".join(problems))
         return derived
 
 
-def getter(path: str) -> Callable[[Any], object]:
+def make_getter(path: str) -> Callable[[Any], object]:
     """Follows a dotted path; null on the way is null. Raises KeyError and TypeError as the node does."""
     first, *rest = path.split(".")
     if not rest:
@@ -191,8 +190,8 @@ def getter(path: str) -> Callable[[Any], object]:
     return get
 
 
-def followed(nodes: Sequence[Any], path: str) -> Sequence[Any]:
-    """What `getter` finds in each."""
+def values_at(nodes: Sequence[Any], path: str) -> Sequence[Any]:
+    """What `make_getter`'s function finds in each."""
     first, *rest = path.split(".")
     values = [node[first] for node in nodes]
     for name in rest:
@@ -200,47 +199,50 @@ def followed(nodes: Sequence[Any], path: str) -> Sequence[Any]:
     return values
 
 
-def converter(kind: Type, zone: ZoneInfo) -> Callable[[Any], object]:
-    """The function that checks and converts a value that is not null; it raises `Unsound` or `Repaired`."""
+def make_converter(kind: Type, zone: ZoneInfo) -> Callable[[Any], object]:
+    """The function that checks and converts a value that is not null; it raises `InvalidValue` or `RepairedValue`."""
     return {
         Type.TEXT: to_text,
         Type.TEXT_ARRAY: to_text_array,
         Type.INTEGER: to_integer,
         Type.NUMERIC: to_numeric,
         Type.BOOLEAN: to_boolean,
-        Type.DATE: to_day,
-        Type.TIMESTAMP: to_moment,
-        Type.LOCAL_DATE: lambda value: local(value, zone).date(),
-        Type.LOCAL_TIME: lambda value: local(value, zone).time(),
+        Type.DATE: to_date,
+        Type.TIMESTAMP: to_timestamp,
+        Type.LOCAL_DATE: lambda value: to_local(value, zone).date(),
+        Type.LOCAL_TIME: lambda value: to_local(value, zone).time(),
     }[kind]
 
 
-def transposed(rows: Sequence[Row], width: int) -> Columns:
+def transpose(rows: Sequence[Row], width: int) -> Columns:
     return list(zip(*rows, strict=True)) or [()] * width
 
 
-def texts(values: Sequence[Any]) -> Sequence[object]:
-    """The values, if each is null or a text that PostgreSQL can hold. Told of all at once: it is most of what comes."""
+def convert_texts(values: Sequence[Any]) -> Sequence[object]:
+    """The values, if each is null or a text that PostgreSQL can hold. Raises `InvalidValue` or `UnicodeError`.
+
+    Checking all at once is faster, and most of what comes is text.
+    """
     joined = "".join([value for value in values if value is not None])
     joined.encode()
     if "\0" in joined:
-        raise Unsound
+        raise InvalidValue
     return values
 
 
-def moments(values: Sequence[Any]) -> Sequence[object]:
-    """Each in UTC, as `to_moment` has it; sooner, where all are written so that every Python reads them."""
-    if not MOMENTS.fullmatch("".join([value for value in values if value is not None])):
-        return [None if value is None else to_moment(value) for value in values]
+def convert_timestamps(values: Sequence[Any]) -> Sequence[object]:
+    """Each in UTC, as `to_timestamp` has it; faster, where all are written so that every Python reads them."""
+    if not TIMESTAMPS.fullmatch("".join([value for value in values if value is not None])):
+        return [None if value is None else to_timestamp(value) for value in values]
     read = datetime.fromisoformat
     return [None if value is None else read(value.replace("Z", "+00:00")).astimezone(timezone.utc) for value in values]
 
 
 def to_text(value: Any) -> str:
     if type(value) is not str:
-        raise Unsound(f"{kind_of(value)}, where text is due")
+        raise InvalidValue(f"{kind_of(value)}, where text is due")
     if UNSTORABLE.search(value):
-        raise Repaired(
+        raise RepairedValue(
             UNSTORABLE.sub(REPLACEMENT, value), "a NUL or a lone surrogate, which PostgreSQL can't hold, was replaced"
         )
     return value
@@ -248,9 +250,9 @@ def to_text(value: Any) -> str:
 
 def to_text_array(value: Any) -> list[str]:
     if type(value) is not list or any(type(element) is not str for element in value):
-        raise Unsound(f"{kind_of(value)}, where a list of texts is due")
+        raise InvalidValue(f"{kind_of(value)}, where a list of texts is due")
     if any(UNSTORABLE.search(element) for element in value):
-        raise Repaired(
+        raise RepairedValue(
             [UNSTORABLE.sub(REPLACEMENT, element) for element in value],
             "a NUL or a lone surrogate, which PostgreSQL can't hold, was replaced",
         )
@@ -259,9 +261,9 @@ def to_text_array(value: Any) -> list[str]:
 
 def to_integer(value: Any) -> int:
     if type(value) is not int:
-        raise Unsound(f"{kind_of(value)}, where a whole number is due")
+        raise InvalidValue(f"{kind_of(value)}, where a whole number is due")
     if not -INTEGER_LIMIT <= value < INTEGER_LIMIT:
-        raise Unsound("a number too large for a PostgreSQL integer")
+        raise InvalidValue("a number too large for a PostgreSQL integer")
     return value
 
 
@@ -271,44 +273,44 @@ def to_numeric(value: Any) -> Decimal | None:
         return None
     digits = value if type(value) is str else repr(value) if type(value) in (int, float) else ""
     if not NUMBER.fullmatch(digits):
-        raise Unsound(f"{kind_of(value)}, where a number is due")
+        raise InvalidValue(f"{kind_of(value)}, where a number is due")
     return Decimal(digits)
 
 
 def to_boolean(value: Any) -> bool:
     if type(value) is not bool:
-        raise Unsound(f"{kind_of(value)}, where true or false is due")
+        raise InvalidValue(f"{kind_of(value)}, where true or false is due")
     return value
 
 
-def to_day(value: Any) -> date:
-    if type(value) is not str or not DAY.fullmatch(value):
-        raise Unsound(f"{kind_of(value)}, where a day (YYYY-MM-DD) is due")
+def to_date(value: Any) -> date:
+    if type(value) is not str or not DATE.fullmatch(value):
+        raise InvalidValue(f"{kind_of(value)}, where a day (YYYY-MM-DD) is due")
     try:
         return date.fromisoformat(value)
     except ValueError:
-        raise Unsound("a day that is not in the calendar") from None
+        raise InvalidValue("a day that is not in the calendar") from None
 
 
-def to_moment(value: Any) -> datetime:
+def to_timestamp(value: Any) -> datetime:
     """In UTC. Gazelle never sends a time without a zone, and one without could be any hour of the day."""
-    found = MOMENT.fullmatch(value) if type(value) is str else None
+    found = TIMESTAMP.fullmatch(value) if type(value) is str else None
     if found is None:
-        raise Unsound(f"{kind_of(value)}, where a moment (ISO 8601 with a zone) is due")
+        raise InvalidValue(f"{kind_of(value)}, where a moment (ISO 8601 with a zone) is due")
     day, time, fraction, offset = found.groups()
     try:
         return datetime.fromisoformat(
             f"{day}T{time}.{(fraction or '').ljust(6, '0')}{'+00:00' if offset == 'Z' else offset}"
         ).astimezone(timezone.utc)
     except (ValueError, OverflowError):
-        raise Unsound("a moment that is not in the calendar") from None
+        raise InvalidValue("a moment that is not in the calendar") from None
 
 
-def local(value: Any, zone: ZoneInfo) -> datetime:
+def to_local(value: Any, zone: ZoneInfo) -> datetime:
     try:
-        return to_moment(value).astimezone(zone)
+        return to_timestamp(value).astimezone(zone)
     except OverflowError:
-        raise Unsound("a moment that is not in the calendar") from None
+        raise InvalidValue("a moment that is not in the calendar") from None
 
 
 def kind_of(value: object) -> str:

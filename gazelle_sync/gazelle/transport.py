@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 import requests
 
-from gazelle_sync.gazelle.errors import NotAuthorized, Passing, Refused, Unavailable
+from gazelle_sync.gazelle.errors import NotAuthorized, Refused, Retryable, Unavailable
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -106,7 +106,7 @@ class Transport:
         """What `read` makes of the JSON answer; `what` names the request in errors and logs.
 
         Raises `Unavailable`, `NotAuthorized` (401 that new headers do not cure), `Refused` (any other
-        4xx), and whatever `read` raises; a `Passing` from `read` is tried again like a failed request.
+        4xx), and whatever `read` raises; a `Retryable` from `read` is tried again like a failed request.
         """
         deadline = time.monotonic() + self._patience
         renewed = False
@@ -124,7 +124,7 @@ class Transport:
                         "or run `gazelle-sync login`."
                     )
                 answer = read(self._json(response, what))
-            except Passing as failure:
+            except Retryable as failure:
                 stumbles += failure.tries is not None
                 self._wait_before_retry(failure, attempt, stumbles, deadline, what)
             else:
@@ -159,7 +159,7 @@ class Transport:
                 "blank, line end or foreign character slipped into GAZELLE_API_KEY or the token."
             ) from None
         except requests.RequestException as error:
-            raise Passing(f"no answer ({type(error).__name__})") from None
+            raise Retryable(f"no answer ({type(error).__name__})") from None
         at = http_date(response.headers.get("Date", ""))
         self.clock_ahead = None if at is None else at - time.time()
         return response
@@ -194,9 +194,9 @@ class Transport:
         status = response.status_code
         if status == requests.codes.too_many:
             self._pace.slow_down()
-            raise Passing("HTTP 429, too many requests", retry_after=retry_after(response))
+            raise Retryable("HTTP 429, too many requests", retry_after=retry_after(response))
         if status >= 500 or status == requests.codes.request_timeout:
-            raise Passing(f"HTTP {status}", retry_after=retry_after(response))
+            raise Retryable(f"HTTP {status}", retry_after=retry_after(response))
         if status != requests.codes.ok:
             raise Refused(
                 f"Gazelle answered HTTP {status} to {what}: {shown(response)}. "
@@ -207,9 +207,9 @@ class Transport:
             return json.loads(response.content)
         # ValueError is also what Python raises for a number of more digits than it cares to read.
         except (ValueError, RecursionError):
-            raise Passing(f"HTTP 200 with a body that is not JSON: {shown(response)}") from None
+            raise Retryable(f"HTTP 200 with a body that is not JSON: {shown(response)}") from None
 
-    def _wait_before_retry(self, failure: Passing, attempt: int, stumbles: int, deadline: float, what: str) -> None:
+    def _wait_before_retry(self, failure: Retryable, attempt: int, stumbles: int, deadline: float, what: str) -> None:
         # Jitter on an exponential wait, so that several clients do not come back in step. Who is told to come
         # back at once (or by a clock that is behind) waits as well: a server in trouble is not hammered.
         wait = random.uniform(0.5, 1.0) * min(0.5 * 2 ** min(attempt - 1, 5), 15.0)  # noqa: S311

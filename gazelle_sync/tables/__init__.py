@@ -5,17 +5,18 @@ Keep out: how it is read (`gazelle`), stored (`warehouse`) or run (`assets`).
 
 import importlib
 import pkgutil
-from graphlib import TopologicalSorter
+from collections.abc import Mapping
+from graphlib import CycleError
 
-from gazelle_sync.tables.declaration import Column, Scope, Table, Type
+from gazelle_sync.tables.declaration import Column, Nested, Scope, Table, Type
 
-__all__ = ["TABLES", "Column", "Scope", "Table", "Type", "declared"]
+__all__ = ["TABLES", "Column", "Scope", "Table", "Type", "declared", "dependencies"]
 
 
-def declared(package_path: list[str], package: str) -> tuple[Table, ...]:
-    """Every `Table` in the modules of a package, parents before children.
+def declared(package_path: list[str], package: str) -> dict[str, Table]:
+    """Every `Table` in the modules of a package by its name, in the order in which they are best read.
 
-    Raises `graphlib.CycleError` when two tables wait for each other, and `ValueError` when two have one name.
+    Raises `graphlib.CycleError` when two tables depend on each other, and `ValueError` when two have one name.
     """
     found: dict[str, Table] = {}
     for module in sorted(info.name for info in pkgutil.iter_modules(package_path)):
@@ -23,10 +24,30 @@ def declared(package_path: list[str], package: str) -> tuple[Table, ...]:
             # A declaration that a module imports from another one is met twice.
             if isinstance(value, Table) and found.setdefault(value.name, value) is not value:
                 raise ValueError(f"{package} has two declarations of a table named {value.name!r}")
-    order = TopologicalSorter(
-        {name: sorted({*table.references.values(), *table.after} & found.keys()) for name, table in found.items()}
-    )
-    return tuple(found[name] for name in order.static_order())
+    return in_reading_order(found)
 
 
-TABLES: dict[str, Table] = {table.name: table for table in declared(__path__, __name__)}
+def dependencies(table: Table, tables: Mapping[str, Table]) -> list[str]:
+    """The tables that this one is downstream of: those it is `after`, and the one inside whose records it is read."""
+    within = table.read.within.field if isinstance(table.read, Nested) else None
+    hosts = [host.name for host in tables.values() if getattr(host.read, "field", None) == within]
+    return sorted({*table.after, *hosts} & tables.keys() - {table.name})
+
+
+def in_reading_order(tables: Mapping[str, Table]) -> dict[str, Table]:
+    """Dependencies first, and else what is referred to before what refers to it, so that placeholders are rare.
+
+    References may form a circle (a client that another client sent); dependencies may not: `graphlib.CycleError`.
+    """
+    waiting, ordered = dict(tables), {}
+    while waiting:
+        ready = [name for name in waiting if not waiting.keys() & dependencies(tables[name], tables)]
+        if not ready:
+            raise CycleError("tables depend on each other", sorted(waiting))
+        unmet = {name: len((set(tables[name].references.values()) & waiting.keys()) - {name}) for name in ready}
+        following = min(ready, key=lambda name: (unmet[name], name))
+        ordered[following] = waiting.pop(following)
+    return ordered
+
+
+TABLES: dict[str, Table] = declared(__path__, __name__)

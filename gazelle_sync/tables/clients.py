@@ -6,11 +6,12 @@ from gazelle_sync.tables.declaration import (
     Connection,
     Table,
     Type,
-    day,
-    moment,
+    date,
+    never_blank,
     reference,
     tags,
     text,
+    timestamp,
 )
 
 
@@ -26,7 +27,9 @@ CLIENTS = Table(
     name="clients",
     comment="People and institutions whose pianos are looked after, with their default contact's details.",
     read=Connection("allClients", "sortBy: [CREATED_AT_ASC]"),
-    gone_when=ById("client", "id"),
+    deletion_proved_by=ById("client", "id"),
+    checks=(never_blank("have_a_name", "company_name", "Every client has a name to be called by."),),
+    hourly=True,
     columns=(
         Column(
             "company_name",
@@ -39,7 +42,7 @@ CLIENTS = Table(
                 "id",
             ),
             "companyName, else the default contact's name, else their e-mail, else Gazelle's id.",
-            null=False,
+            nullable=False,
             personal=True,
             derive=shown_name,
         ),
@@ -72,7 +75,7 @@ CLIENTS = Table(
         text("personal_notes", "personalNotes", "Notes about the person.", personal=True),
         text("preference_notes", "preferenceNotes", "Notes about what the client prefers.", personal=True),
         text("referred_by", "referredBy", "Who sent the client.", personal=True),
-        day("no_contact_until", "noContactUntil", "No reminders before this day."),
+        date("no_contact_until", "noContactUntil", "No reminders before this day."),
         text("no_contact_reason", "noContactReason", "Why there are no reminders.", personal=True),
         text("reason_inactive_code", "reasonInactiveCode", "Why it is inactive: code."),
         text(
@@ -83,7 +86,7 @@ CLIENTS = Table(
         ),
         text("reference_id", "referenceId", "The client's number in another system."),
         *(text(f"custom{n}", f"custom{n}", f"The company's own field {n}.", personal=True) for n in range(1, 11)),
-        moment("created_at", "createdAt", "When the client was created in Gazelle."),
-        moment("updated_at", "updatedAt", "When the client was last changed in Gazelle."),
+        timestamp("created_at", "createdAt", "When the client was created in Gazelle."),
+        timestamp("updated_at", "updatedAt", "When the client was last changed in Gazelle."),
     ),
 )

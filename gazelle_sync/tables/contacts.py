@@ -6,10 +6,10 @@ from gazelle_sync.tables.declaration import (
     Nested,
     Table,
     boolean,
-    moment,
     numeric,
     reference,
     text,
+    timestamp,
 )
 
 CONTACTS = Table(
@@ -20,11 +20,12 @@ CONTACTS = Table(
         record=ById("client", "id"),
         field="allContacts",
         arguments="includeArchived: true",
-        back="client",
+        parent_field="client",
     ),
-    gone_when=ById("contact", "id"),
+    deletion_proved_by=ById("contact", "id"),
+    after=("clients",),
     columns=(
-        reference("client", "client.id", "The client this contact belongs to.", to="clients"),
+        reference("client", "client.id", "The client this contact belongs to.", to="clients", required=True),
         text("first_name", "firstName", "First name.", personal=True),
         text("middle_name", "middleName", "Middle name.", personal=True),
         text("last_name", "lastName", "Last name.", personal=True),
@@ -47,7 +48,7 @@ CONTACTS = Table(
         boolean("wants_email", "wantsEmail", "Whether reminders may be sent by e-mail."),
         boolean("wants_phone", "wantsPhone", "Whether the contact may be called."),
         boolean("wants_text", "wantsText", "Whether reminders may be sent by text message."),
-        moment("created_at", "createdAt", "When the contact was created in Gazelle."),
-        moment("updated_at", "updatedAt", "When the contact was last changed in Gazelle."),
+        timestamp("created_at", "createdAt", "When the contact was created in Gazelle."),
+        timestamp("updated_at", "updatedAt", "When the contact was last changed in Gazelle."),
     ),
 )

@@ -7,9 +7,9 @@ mirrored; `gazelle` turns it into queries and rows, `warehouse` into tables, `as
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timezone
 from enum import Enum
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -38,15 +38,17 @@ class Column:
     """A column and where in the API's node its value is.
 
     `path` is dotted (`defaultContact.defaultEmail.email`); null anywhere on it is null. With `derive`,
-    the column is a pure function of the values at `paths`, already converted to `type`.
+    the column is a pure function of the values at `paths`, already converted to `type`. A `required` column may be
+    null in the database, so that no record is lost, but a row check says of every row that it must not.
     """
 
     name: str
     type: Type
     paths: tuple[str, ...]
     comment: str
-    null: bool = True
+    nullable: bool = True
     references: str | None = None
+    required: bool = False
     personal: bool = False
     derive: Callable[..., object] | None = None
 
@@ -68,34 +70,64 @@ def boolean(name: str, path: str, comment: str) -> Column:
     return Column(name, Type.BOOLEAN, (path,), comment)
 
 
-def day(name: str, path: str, comment: str) -> Column:
+def date(name: str, path: str, comment: str) -> Column:
     """A `CoreDate`: a calendar day without a time zone."""
     return Column(name, Type.DATE, (path,), comment)
 
 
-def moment(name: str, path: str, comment: str, *, null: bool = True) -> Column:
+def timestamp(name: str, path: str, comment: str, *, nullable: bool = True) -> Column:
     """A `CoreDateTime`: a point in time, stored in UTC."""
-    return Column(name, Type.TIMESTAMP, (path,), comment, null=null)
+    return Column(name, Type.TIMESTAMP, (path,), comment, nullable=nullable)
 
 
-def local_day(name: str, path: str, comment: str) -> Column:
+def local_date(name: str, path: str, comment: str) -> Column:
+    """The day of a `CoreDateTime` in the company's time zone."""
     return Column(name, Type.LOCAL_DATE, (path,), comment)
 
 
 def local_time(name: str, path: str, comment: str) -> Column:
+    """The time of day of a `CoreDateTime` in the company's time zone."""
     return Column(name, Type.LOCAL_TIME, (path,), comment)
 
 
 def tags(path: str, comment: str) -> Column:
-    return Column("tags", Type.TEXT_ARRAY, (path,), comment, null=False)
+    return Column("tags", Type.TEXT_ARRAY, (path,), comment, nullable=False)
 
 
-def reference(thing: str, path: str, comment: str, *, to: str, null: bool = True) -> Column:
-    """`<thing>_external_id`, pointing at `<to>.external_id`.
+def reference(thing: str, path: str, comment: str, *, to: str, nullable: bool = True, required: bool = False) -> Column:
+    """`<thing>_external_id`, pointing at `<to>.external_id`. It is a relation, and no dependency (see `Table.after`).
 
     The foreign key is made when a table `to` is declared; until then the id alone is kept.
     """
-    return Column(f"{thing}_external_id", Type.TEXT, (path,), comment, null=null, references=to)
+    name = f"{thing}_external_id"
+    return Column(name, Type.TEXT, (path,), comment, nullable=nullable, references=to, required=required)
+
+
+class Rule(Enum):
+    """What may be said of a column; `warehouse.row_checks` has the SQL of each."""
+
+    NOT_NULL = "a value is there"
+    NOT_BLANK = "it is more than spaces"
+    POSITIVE = "it is greater than zero"
+    LOCAL = "it is the company's local date or time of the timestamp that was read at the same path"
+
+
+@dataclass(frozen=True)
+class Check:
+    """What must hold of every live row of a table; a row that breaks it is named, and kept."""
+
+    name: str
+    description: str
+    rule: Rule
+    column: str
+
+
+def never_blank(name: str, column: str, description: str) -> Check:
+    return Check(name, description, Rule.NOT_BLANK, column)
+
+
+def positive(name: str, column: str, description: str) -> Check:
+    return Check(name, description, Rule.POSITIVE, column)
 
 
 class Bound(Enum):
@@ -138,14 +170,14 @@ class ById:
 class Nested:
     """A connection inside every node of another one, drained for each.
 
-    `record` reaches one parent alone, for a list that is longer than the first page of it. `back` is the
+    `record` reaches one parent alone, for a list that is longer than the first page of it. `parent_field` is the
     node's field that leads to its parent: it is not asked for where the parent is known anyway.
     """
 
     within: Connection
     record: ById
     field: str
-    back: str
+    parent_field: str
     arguments: str = ""
     first: int = 20
 
@@ -171,19 +203,22 @@ class ReadAgain:
 class Table:
     """One mirrored table.
 
-    `key` identifies a record: `external_id`, unless it has no id of its own. `dated_by` names the column
-    that says which month a row belongs to, or `relation.column` where a parent says it. `after` orders
-    this table behind others that it does not refer to.
+    `key` identifies a record: `external_id`, unless it has no id of its own. `partitioned_by` names the column
+    that says which month a row belongs to, or `relation.column` where a parent says it. `after` names the tables
+    that this one is downstream of in the graph: when one of them fails, this one is not read. A reference alone does
+    not stop anything, as a placeholder takes the place of a missing parent. `hourly` tables are in the hourly job.
     """
 
     name: str
     comment: str
     read: Connection | Nested | PlainList
-    gone_when: ById | ByParent | ReadAgain
+    deletion_proved_by: ById | ByParent | ReadAgain
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ("external_id",)
-    dated_by: str | None = None
+    partitioned_by: str | None = None
     after: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
+    hourly: bool = False
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.all_columns]
@@ -195,7 +230,7 @@ class Table:
         """The columns that the API fills, Gazelle's id first where the record has one."""
         if self.key != ("external_id",):
             return self.columns
-        own_id = Column("external_id", Type.TEXT, ("id",), "Gazelle's id of this record.", null=False)
+        own_id = Column("external_id", Type.TEXT, ("id",), "Gazelle's id of this record.", nullable=False)
         return (own_id, *self.columns)
 
     def column(self, name: str) -> Column:
@@ -205,6 +240,38 @@ class Table:
     def references(self) -> dict[str, str]:
         """Column name → the table it refers to."""
         return {column.name: column.references for column in self.columns if column.references}
+
+    @property
+    def all_checks(self) -> tuple[Check, ...]:
+        """The declared checks, and those that follow from the columns: required ones, and local dates and times."""
+        required = [
+            Check(
+                f"have_a_{column.name.removesuffix('_external_id')}",
+                f"Every row has a value in {column.name}.",
+                Rule.NOT_NULL,
+                column.name,
+            )
+            for column in self.columns
+            if column.required
+        ]
+        local = [
+            Check(
+                f"{column.name}_is_local",
+                f"{column.name} is in the company's time zone, and agrees with {timestamp.name}.",
+                Rule.LOCAL,
+                column.name,
+            )
+            for column in self.columns
+            if (timestamp := self.timestamp_of(column))
+        ]
+        return (*required, *self.checks, *local)
+
+    def timestamp_of(self, column: Column) -> Column | None:
+        """The column with the timestamp that a local date or time was taken from; None for any other column."""
+        if column.type not in (Type.LOCAL_DATE, Type.LOCAL_TIME):
+            return None
+        same = [other for other in self.columns if other.type is Type.TIMESTAMP and other.paths == column.paths]
+        return same[0] if same else None
 
 
 class Missing(NamedTuple):
@@ -223,16 +290,16 @@ class Scope:
     """
 
     zone: ZoneInfo
-    start: date
-    end: date | None = None
+    start: dt.date
+    end: dt.date | None = None
 
     @property
     def whole(self) -> bool:
         return self.end is None
 
-    def moment(self, day: date) -> datetime:
+    def start_of(self, day: dt.date) -> dt.datetime:
         """When `day` begins in the company's time zone, in UTC."""
-        return datetime.combine(day, time(), self.zone).astimezone(timezone.utc)
+        return dt.datetime.combine(day, dt.time(), self.zone).astimezone(dt.timezone.utc)
 
     def __str__(self) -> str:
         return "all" if self.end is None else f"{self.start}..{self.end}"

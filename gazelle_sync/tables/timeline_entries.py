@@ -1,6 +1,6 @@
 """timeline_entries: what happened at a client's or to a piano, from services to messages."""
 
-from gazelle_sync.tables.declaration import Bound, ByParent, Connection, Table, moment, reference, text
+from gazelle_sync.tables.declaration import Bound, ByParent, Connection, Table, reference, text, timestamp
 
 TIMELINE_ENTRIES = Table(
     name="timeline_entries",
@@ -9,16 +9,17 @@ TIMELINE_ENTRIES = Table(
         "allTimelineEntries",
         window={"occurredAtGet": Bound.START},
     ),
-    gone_when=ByParent("client_external_id", "clientId"),
-    dated_by="occurred_at",
+    deletion_proved_by=ByParent("client_external_id", "clientId"),
+    partitioned_by="occurred_at",
+    after=("appointments",),
     columns=(
-        reference("client", "client.id", "The client whose history this is.", to="clients"),
+        reference("client", "client.id", "The client whose history this is.", to="clients", required=True),
         reference("piano", "piano.id", "The piano it is about, if any.", to="pianos"),
         reference("appointment", "appointment.id", "The appointment it came from, if any.", to="appointments"),
         reference("technician", "user.id", "Who made the entry.", to="users"),
         reference("invoice", "invoice.id", "The invoice it is about, if any.", to="invoices"),
         reference("estimate", "estimate.id", "The estimate it is about, if any.", to="estimates"),
-        moment("occurred_at", "occurredAt", "When it happened.", null=False),
+        timestamp("occurred_at", "occurredAt", "When it happened.", nullable=False),
         text("type", "type", "SERVICE_ENTRY_MANUAL, APPOINTMENT, USER_COMMENT and so on."),
         text("summary", "summary", "Headline.", personal=True),
         text("comment", "comment", "Text of the entry.", personal=True),

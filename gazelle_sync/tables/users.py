@@ -1,12 +1,12 @@
 """users: the technicians and the office."""
 
-from gazelle_sync.tables.declaration import PlainList, ReadAgain, Table, boolean, moment, text
+from gazelle_sync.tables.declaration import PlainList, ReadAgain, Table, boolean, text, timestamp
 
 USERS = Table(
     name="users",
     comment="Technicians and office staff of the company: who appointments and timeline entries belong to.",
     read=PlainList("allUsers"),
-    gone_when=ReadAgain(),
+    deletion_proved_by=ReadAgain(),
     columns=(
         text("first_name", "firstName", "First name.", personal=True),
         text("last_name", "lastName", "Last name.", personal=True),
@@ -15,7 +15,7 @@ USERS = Table(
         text("timezone", "timezone", "The user's own time zone (IANA name)."),
         boolean("is_schedulable", "isSchedulable", "Whether appointments can be given to this user."),
         text("color", "color", "The user's colour in Gazelle's calendar."),
-        moment("created_at", "createdAt", "When the user was created in Gazelle."),
-        moment("updated_at", "updatedAt", "When the user was last changed in Gazelle."),
+        timestamp("created_at", "createdAt", "When the user was created in Gazelle."),
+        timestamp("updated_at", "updatedAt", "When the user was last changed in Gazelle."),
     ),
 )

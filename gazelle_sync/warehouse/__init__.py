@@ -5,70 +5,70 @@ Keep out: HTTP, Dagster. What is stored is declared in `tables`.
 
 from sqlalchemy import Engine
 
-from gazelle_sync.warehouse.claims import Claim, claims, rows_in_scope, tested
-from gazelle_sync.warehouse.connection import WarehouseError, connect, in_schema
-from gazelle_sync.warehouse.inspect import (
-    altered,
-    clock_ahead,
-    exposed,
-    pooler,
-    privileges,
-    server,
-    too_open,
-    unprotected,
-)
-from gazelle_sync.warehouse.load import LoadReport, load
-from gazelle_sync.warehouse.migrations import lacking, migrate
-from gazelle_sync.warehouse.read import (
+from gazelle_sync.warehouse.connection import WarehouseError, connect, make_schema
+from gazelle_sync.warehouse.history import (
     OpenReject,
     RunLine,
     TableStatus,
     changes_query,
-    covered,
-    last_covered,
-    open_rejects,
-    read,
-    recent_runs,
-    run_log,
-    sample,
-    status,
+    read_covered,
+    read_last_covered,
+    read_open_rejects,
+    read_recent_runs,
+    read_run_log,
+    read_status,
 )
+from gazelle_sync.warehouse.load import load
+from gazelle_sync.warehouse.migrations import list_missing, migrate
+from gazelle_sync.warehouse.preflight import (
+    check_column_types,
+    check_grants,
+    check_privileges,
+    check_rest_api,
+    check_row_security,
+    check_server,
+    detect_pooler,
+    measure_clock,
+)
+from gazelle_sync.warehouse.read import read, read_sample
+from gazelle_sync.warehouse.report import LoadReport
+from gazelle_sync.warehouse.row_checks import RowCheck, count_rows_in_scope, row_checks, run_checks
 from gazelle_sync.warehouse.schema import SCHEMA
 from gazelle_sync.warehouse.tokens import TokenTable
 
 __all__ = [
     "SCHEMA",
-    "Claim",
     "Engine",
     "LoadReport",
     "OpenReject",
+    "RowCheck",
     "RunLine",
     "TableStatus",
     "TokenTable",
     "WarehouseError",
-    "altered",
     "changes_query",
-    "claims",
-    "clock_ahead",
+    "check_column_types",
+    "check_grants",
+    "check_privileges",
+    "check_rest_api",
+    "check_row_security",
+    "check_server",
     "connect",
-    "covered",
-    "exposed",
-    "in_schema",
-    "lacking",
-    "last_covered",
+    "count_rows_in_scope",
+    "detect_pooler",
+    "list_missing",
     "load",
+    "make_schema",
+    "measure_clock",
     "migrate",
-    "open_rejects",
-    "pooler",
-    "privileges",
     "read",
-    "recent_runs",
-    "rows_in_scope",
-    "run_log",
-    "sample",
-    "server",
-    "status",
-    "tested",
-    "too_open",
-    "unprotected",
+    "read_covered",
+    "read_last_covered",
+    "read_open_rejects",
+    "read_recent_runs",
+    "read_run_log",
+    "read_sample",
+    "read_status",
+    "row_checks",
+    "run_checks",
 ]

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 # Serialization failure, deadlock, and a server or pooler that goes away or is not there yet
 # (PostgreSQL manual, appendix A). Class 08 is every kind of connection exception.
-PASSING_STATES = {"40001", "40P01", "57P01", "57P02", "57P03"}
+TRANSIENT_STATES = {"40001", "40P01", "57P01", "57P02", "57P03"}
 # A server that answers, and won't have us: psycopg2 gives no state for that. Hosts lock out who insists.
 UNWELCOME = re.compile('authentication failed|no pg_hba.conf entry|(role|database) "[^"]*" does not exist')
 ATTEMPTS = 5
@@ -113,7 +113,7 @@ def connect(url: str, *, keep_open: bool = False) -> Engine:
     )
 
 
-def in_schema(url: str, schema: str) -> str:
+def make_schema(url: str, schema: str) -> str:
     """The connection string of the same database with names meant in `schema`, which is made if need be.
 
     Not through a pooler: it refuses `options`. Raises `WarehouseError`.
@@ -127,7 +127,7 @@ def in_schema(url: str, schema: str) -> str:
             if cursor.fetchone() == (None,):
                 cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
 
-    persistently(work, f"Making the schema {schema}")
+    with_retries(work, f"Making the schema {schema}")
     named = engine.url.update_query_dict({"options": f"-c search_path={schema}"})
     return named.render_as_string(hide_password=False)
 
@@ -161,13 +161,13 @@ def is_local(host: str) -> bool:
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Cursor]:
     """A cursor in a transaction of its own: committed at the end, rolled back by an exception."""
-    with borrowed(engine) as connection, connection.cursor() as cursor:
+    with borrow(engine) as connection, connection.cursor() as cursor:
         cursor.execute(SETTINGS)
         yield cursor
         connection.commit()
 
 
-def fetched(
+def fetch(
     engine: Engine, query: str | sql.Composable, parameters: Mapping[str, object]
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
     """The names of a query's columns, and its rows: one message. Raises `WarehouseError`."""
@@ -175,17 +175,17 @@ def fetched(
     message = sql.SQL(f"{SETTINGS}; ") + (query if isinstance(query, sql.Composable) else sql.SQL(query))
 
     def work() -> tuple[list[str], list[tuple[Any, ...]]]:
-        with borrowed(engine) as connection, connection.cursor() as cursor:
+        with borrow(engine) as connection, connection.cursor() as cursor:
             connection.autocommit = True
             cursor.execute(message, parameters)
             connection.autocommit = False
             return [column.name for column in cursor.description or ()], cursor.fetchall()
 
-    return persistently(work, "Reading the database")
+    return with_retries(work, "Reading the database")
 
 
 @contextmanager
-def borrowed(engine: Engine) -> Iterator[Connection]:
+def borrow(engine: Engine) -> Iterator[Connection]:
     """A connection, given back at the end. An exception closes it, which ends what was begun on it."""
     pooled: Any = engine.raw_connection()
     try:
@@ -197,7 +197,7 @@ def borrowed(engine: Engine) -> Iterator[Connection]:
         pooled.close()
 
 
-def passing(error: psycopg2.Error) -> bool:
+def is_transient(error: psycopg2.Error) -> bool:
     """Whether the same transaction may well succeed if it is run again.
 
     A connection that breaks or can't be made gives an error without a state.
@@ -205,23 +205,23 @@ def passing(error: psycopg2.Error) -> bool:
     if error.pgcode is None:
         lost = isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError))
         return lost and not UNWELCOME.search(str(error))
-    return error.pgcode in PASSING_STATES or error.pgcode.startswith("08")
+    return error.pgcode in TRANSIENT_STATES or error.pgcode.startswith("08")
 
 
-def persistently(work: Callable[[], T], what: str, attempts: int = ATTEMPTS) -> T:
+def with_retries(work: Callable[[], T], what: str, attempts: int = ATTEMPTS) -> T:
     """Runs a whole transaction, again if it failed for a reason that passes. Raises `WarehouseError`."""
     for attempt in range(1, attempts + 1):
         try:
             return work()
         except psycopg2.Error as error:
-            if not passing(error) or attempt == attempts:
-                raise WarehouseError(f"{what} failed after {attempt} attempts: {described(error)}") from None
-            logger.warning("%s: %s; attempt %d follows", what, described(error), attempt + 1)
+            if not is_transient(error) or attempt == attempts:
+                raise WarehouseError(f"{what} failed after {attempt} attempts: {describe_error(error)}") from None
+            logger.warning("%s: %s; attempt %d follows", what, describe_error(error), attempt + 1)
             time.sleep(0.5 * 2 ** (attempt - 1))
     raise AssertionError("unreachable")
 
 
-def described(error: psycopg2.Error) -> str:
+def describe_error(error: psycopg2.Error) -> str:
     """The error without the row that caused it, which psycopg2 appends as DETAIL and CONTEXT."""
     primary = error.diag.message_primary if error.pgcode else " ".join(str(error).split())
     hint = {

@@ -11,15 +11,15 @@ from psycopg2.extensions import cursor as Cursor
 NAMESPACE = 0x67617A
 
 
-def alone(cursor: Cursor, table: str) -> None:
+def lock_table(cursor: Cursor, table: str) -> None:
     """Waits until this transaction is the only one that loads the table, and no migration runs."""
     cursor.execute(
         "SELECT pg_advisory_xact_lock_shared(%(ours)s, 0); SELECT pg_advisory_xact_lock(%(ours)s, %(table)s)",
-        {"ours": NAMESPACE, "table": number(table)},
+        {"ours": NAMESPACE, "table": lock_number(table)},
     )
 
 
-def number(table: str) -> int:
+def lock_number(table: str) -> int:
     """A number that every host works out alike, and that is not the migrations' 0."""
     return zlib.crc32(table.encode()) >> 1 or 1
 

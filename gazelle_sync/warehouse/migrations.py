@@ -24,7 +24,7 @@ from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.exc import DBAPIError
 
 from gazelle_sync.tables import TABLES, Table
-from gazelle_sync.warehouse.connection import WarehouseError, persistently
+from gazelle_sync.warehouse.connection import WarehouseError, with_retries
 from gazelle_sync.warehouse.locks import MIGRATION
 from gazelle_sync.warehouse.schema import OWNER_ONLY, SCHEMA, built_late, metadata
 from gazelle_sync.warehouse.views import VIEWS
@@ -53,7 +53,7 @@ def migrate(engine: sa.Engine, tables: Mapping[str, Table] = TABLES, *, loads_fo
                 raise error.orig from None
             raise
 
-    return persistently(work, "Preparing the tables")
+    return with_retries(work, "Preparing the tables")
 
 
 def bring_to(shape: sa.MetaData, connection: sa.Connection, loads_follow: bool) -> list[str]:
@@ -70,12 +70,12 @@ def bring_to(shape: sa.MetaData, connection: sa.Connection, loads_follow: bool) 
         connection.execute(sa.schema.CreateSchema(SCHEMA))
         done.append(f"schema {SCHEMA}")
     there = set(sa.inspect(connection).get_table_names(SCHEMA))
-    context = comparison(connection)
+    context = make_context(connection)
     operations = Operations(context)
-    for addition in missing(shape, context, loads_follow):
+    for addition in find_missing(shape, context, loads_follow):
         with fit_for_old_rows(addition):
             operations.invoke(addition)
-        done.append(described(addition))
+        done.append(describe_addition(addition))
         if isinstance(addition, ops.AddColumnOp) and addition.column.name == "synced_at":
             # Rows of the old service are records, not placeholders.
             connection.execute(sa.text(f'UPDATE {SCHEMA}."{addition.table_name}" SET synced_at = now()'))  # noqa: S608
@@ -91,18 +91,20 @@ def bring_to(shape: sa.MetaData, connection: sa.Connection, loads_follow: bool) 
     return done
 
 
-def lacking(engine: sa.Engine, tables: Mapping[str, Table] = TABLES) -> list[str]:
+def list_missing(engine: sa.Engine, tables: Mapping[str, Table] = TABLES) -> list[str]:
     """What a sync would add of tables, columns, indexes and constraints before it loads. Changes nothing."""
     with engine.connect() as connection:
-        return [described(addition) for addition in missing(metadata(tables), comparison(connection), True)]
+        return [
+            describe_addition(addition) for addition in find_missing(metadata(tables), make_context(connection), True)
+        ]
 
 
-def comparison(connection: sa.Connection) -> MigrationContext:
-    options = {"include_schemas": True, "include_name": ours, "compare_type": False}
+def make_context(connection: sa.Connection) -> MigrationContext:
+    options = {"include_schemas": True, "include_name": is_ours, "compare_type": False}
     return MigrationContext.configure(connection, opts=options)
 
 
-def missing(shape: sa.MetaData, context: MigrationContext, loads_follow: bool) -> list[Any]:
+def find_missing(shape: sa.MetaData, context: MigrationContext, loads_follow: bool) -> list[Any]:
     """The operations that would add what the database lacks."""
     connection = context.connection
     assert connection is not None
@@ -110,28 +112,28 @@ def missing(shape: sa.MetaData, context: MigrationContext, loads_follow: bool) -
         # Indexes on expressions, and types of extensions, that people added: reflected with a warning.
         warnings.simplefilter("ignore", sa.exc.SAWarning)
         found = produce_migrations(context, shape).upgrade_ops
-    lacking = [addition for addition in additions(found) if not already_there(connection, addition)]
+    lacking = [addition for addition in find_additions(found) if not is_already_there(connection, addition)]
     if loads_follow:
         lacking = [addition for addition in lacking if not is_for_later(connection, shape, addition)]
     # A new table can refer to an old one only once that one's key is unique.
     return sorted(lacking, key=lambda addition: not isinstance(addition, ops.CreateUniqueConstraintOp))
 
 
-def ours(name: str | None, kind: str, parents: Any) -> bool:
+def is_ours(name: str | None, kind: str, parents: Any) -> bool:
     """Only this schema is compared: what else is in the database is not our business."""
     return name == SCHEMA if kind == "schema" else True
 
 
-def additions(found: ops.OpContainer | None) -> Iterator[Any]:
+def find_additions(found: ops.OpContainer | None) -> Iterator[Any]:
     """The operations that add; those that would drop or change something are left out."""
     for operation in found.ops if found else []:
         if isinstance(operation, ops.OpContainer):
-            yield from additions(operation)
+            yield from find_additions(operation)
         elif isinstance(operation, ADDITIONS):
             yield operation
 
 
-def already_there(connection: sa.Connection, addition: Any) -> bool:
+def is_already_there(connection: sa.Connection, addition: Any) -> bool:
     """Whether a constraint exists under a name of somebody else's choice, or an index was made anew by somebody."""
     inspector = sa.inspect(connection)
     if isinstance(addition, ops.CreateIndexOp):
@@ -269,7 +271,7 @@ def replace_view(connection: sa.Connection, name: str, query: str, roles: Iterab
     return [f"view {name}"]
 
 
-def described(addition: Any) -> str:
+def describe_addition(addition: Any) -> str:
     if isinstance(addition, ops.CreateTableOp):
         return f"table {addition.table_name}"
     if isinstance(addition, ops.AddColumnOp):

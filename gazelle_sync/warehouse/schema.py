@@ -35,7 +35,7 @@ TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     "time": sa.Time(),
     "timestamptz": sa.DateTime(timezone=True),
 }
-MOMENT = sa.DateTime(timezone=True)
+TIMESTAMP = sa.DateTime(timezone=True)
 
 
 def sa_type(column: Column) -> sa.types.TypeEngine[Any]:
@@ -46,46 +46,48 @@ def metadata(tables: Mapping[str, Table] = TABLES) -> sa.MetaData:
     """All tables of schema `gazelle` as they should be."""
     shape = sa.MetaData(schema=SCHEMA, naming_convention=NAMES)
     for table in tables.values():
-        mirrored(shape, table, tables)
-    kept_beside(shape)
+        add_mirrored_table(shape, table, tables)
+    add_own_tables(shape)
     return shape
 
 
-def mirrored(shape: sa.MetaData, table: Table, tables: Mapping[str, Table]) -> sa.Table:
+def add_mirrored_table(shape: sa.MetaData, table: Table, tables: Mapping[str, Table]) -> sa.Table:
     own_key = table.key == ("external_id",)
     columns: list[sa.Column[Any]] = [
-        identity(),
-        *(mirrored_column(column, tables) for column in table.all_columns),
-        sa.Column("synced_at", MOMENT, comment="When the sync last changed this row; null for a placeholder."),
-        sa.Column("deleted_at", MOMENT, comment="When the record was found gone from Gazelle; null while it exists."),
+        identity_column(),
+        *(make_column(column, tables) for column in table.all_columns),
+        sa.Column("synced_at", TIMESTAMP, comment="When the sync last changed this row; null for a placeholder."),
+        sa.Column(
+            "deleted_at", TIMESTAMP, comment="When the record was found gone from Gazelle; null while it exists."
+        ),
     ]
     constraints: list[sa.UniqueConstraint] = [] if own_key else [sa.UniqueConstraint(*table.key)]
     made: sa.Table = sa.Table(
         table.name, shape, *columns, *constraints, comment=table.comment, info={"built_late": True}
     )
     # A composite key's constraint serves its first column already.
-    for name in indexed(table):
+    for name in indexed_columns(table):
         if own_key or name != table.key[0]:
             sa.Index(None, made.c[name])
     return made
 
 
-def indexed(table: Table) -> list[str]:
+def indexed_columns(table: Table) -> list[str]:
     """What rows are looked up by: their relations, and their date."""
-    dated = [table.dated_by] if table.dated_by and "." not in table.dated_by else []
+    dated = [table.partitioned_by] if table.partitioned_by and "." not in table.partitioned_by else []
     return [*table.references, *dated]
 
 
-def mirrored_column(column: Column, tables: Mapping[str, Table]) -> sa.Column[Any]:
+def make_column(column: Column, tables: Mapping[str, Table]) -> sa.Column[Any]:
     is_id = column.name == "external_id"
     parent = column.references if column.references in tables else None
     return sa.Column(
         column.name,
         sa_type(column),
         *([sa.ForeignKey(f"{SCHEMA}.{parent}.external_id")] if parent else []),
-        nullable=column.null,
+        nullable=column.nullable,
         unique=True if is_id else None,
-        server_default=sa.text("'{}'") if column.type is Type.TEXT_ARRAY and not column.null else None,
+        server_default=sa.text("'{}'") if column.type is Type.TEXT_ARRAY and not column.nullable else None,
         comment=column.comment,
         info={"placeholder": placeholder(column)},
     )
@@ -93,7 +95,7 @@ def mirrored_column(column: Column, tables: Mapping[str, Table]) -> sa.Column[An
 
 def placeholder(column: Column) -> str | None:
     """What stands in a column that can't be null while only the record's id is known, as SQL."""
-    if column.null or column.name == "external_id" or column.references:
+    if column.nullable or column.name == "external_id" or column.references:
         return None
     return {Type.TEXT: "external_id", Type.TEXT_ARRAY: "'{}'"}.get(column.type)
 
@@ -111,23 +113,23 @@ def built_late(table: sa.Table) -> dict[str, sa.schema.ExecutableDDLElement]:
     }
 
 
-def identity() -> sa.Column[int]:
+def identity_column() -> sa.Column[int]:
     return sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True, comment="This database's own number.")
 
 
-def kept_beside(shape: sa.MetaData) -> None:
+def add_own_tables(shape: sa.MetaData) -> None:
     """sync_log, rejected_rows, row_changes, and the OAuth token where it is kept here."""
     counts = ("fetched", "inserted", "updated", "unchanged", "deleted", "restored", "rejected")
     log = sa.Table(
         "sync_log",
         shape,
-        identity(),
+        identity_column(),
         sa.Column("run_id", sa.Text, nullable=False, comment="Dagster's id of the run."),
         sa.Column("table_name", sa.Text, nullable=False),
         sa.Column("scope", sa.Text, nullable=False, comment="all, or the business days first..last (exclusive)."),
         sa.Column("status", sa.Text, nullable=False, comment="success, warning or error."),
-        sa.Column("started_at", MOMENT, nullable=False),
-        sa.Column("finished_at", MOMENT, nullable=False),
+        sa.Column("started_at", TIMESTAMP, nullable=False),
+        sa.Column("finished_at", TIMESTAMP, nullable=False),
         *(sa.Column(name, sa.Integer, nullable=False, server_default="0") for name in counts),
         sa.Column("api_requests", sa.Integer, nullable=False, server_default="0"),
         sa.Column("api_retries", sa.Integer, nullable=False, server_default="0"),
@@ -139,14 +141,14 @@ def kept_beside(shape: sa.MetaData) -> None:
     rejects = sa.Table(
         "rejected_rows",
         shape,
-        identity(),
+        identity_column(),
         sa.Column("table_name", sa.Text, nullable=False),
         sa.Column("external_id", sa.Text, nullable=False, comment="Gazelle's id; ? and a digest where it has none."),
         sa.Column("reason", sa.Text, nullable=False, comment="column: what is wrong with its value."),
         sa.Column("payload", pg.JSONB, nullable=False, comment="The record as Gazelle sent it."),
-        sa.Column("first_seen_at", MOMENT, nullable=False, server_default=sa.func.now()),
-        sa.Column("last_seen_at", MOMENT, nullable=False, server_default=sa.func.now()),
-        sa.Column("resolved_at", MOMENT, comment="When a later sync found the record sound, or gone."),
+        sa.Column("first_seen_at", TIMESTAMP, nullable=False, server_default=sa.func.now()),
+        sa.Column("last_seen_at", TIMESTAMP, nullable=False, server_default=sa.func.now()),
+        sa.Column("resolved_at", TIMESTAMP, comment="When a later sync found the record sound, or gone."),
         comment="Records that could not be stored as they came. One live row per table and record.",
     )
     sa.Index(
@@ -159,13 +161,13 @@ def kept_beside(shape: sa.MetaData) -> None:
     changes = sa.Table(
         "row_changes",
         shape,
-        identity(),
+        identity_column(),
         sa.Column("run_id", sa.Text, nullable=False, comment="Dagster's id of the run."),
         sa.Column("table_name", sa.Text, nullable=False),
         sa.Column("external_id", sa.Text, nullable=False, comment="The record's key; the parts of a pair joined by /."),
         sa.Column("change", sa.Text, nullable=False, comment="insert, update, delete or restore."),
         sa.Column("changed", pg.JSONB, nullable=False, server_default="{}", comment="{column: [old, new]}."),
-        sa.Column("changed_at", MOMENT, nullable=False, server_default=sa.func.now()),
+        sa.Column("changed_at", TIMESTAMP, nullable=False, server_default=sa.func.now()),
         comment="What changed since the day before. A table's first load is not listed row by row.",
     )
     sa.Index(None, changes.c.table_name, changes.c.changed_at)
@@ -175,6 +177,6 @@ def kept_beside(shape: sa.MetaData) -> None:
         shape,
         sa.Column("id", sa.Integer, sa.CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
         sa.Column("token", pg.JSONB, nullable=False),
-        sa.Column("saved_at", MOMENT, nullable=False, server_default=sa.func.now()),
+        sa.Column("saved_at", TIMESTAMP, nullable=False, server_default=sa.func.now()),
         comment="Gazelle's OAuth token, with GAZELLE_TOKEN_FILE=postgres. For the owner's eyes only.",
     )

@@ -18,13 +18,13 @@ def condition(table: Table, scope: Scope, tables: Mapping[str, Table]) -> tuple[
 
     All rows of a table without a date do. A row whose date is null, or whose parent's is, belongs to none.
     """
-    if table.dated_by is None:
+    if table.partitioned_by is None:
         return sql.SQL("true"), {}
-    *relation, name = table.dated_by.split(".")
+    *relation, name = table.partitioned_by.split(".")
     owner = tables[table.references[relation[0]]] if relation else table
     bounds = {"start": scope.start} if scope.end is None else {"start": scope.start, "end": scope.end}
     is_moment = owner.column(name).type is Type.TIMESTAMP
-    parameters: dict[str, object] = {key: scope.moment(day) if is_moment else day for key, day in bounds.items()}
+    parameters: dict[str, object] = {key: scope.start_of(day) if is_moment else day for key, day in bounds.items()}
     within = sql.SQL("{row}.{date} >= %(start)s" + (" AND {row}.{date} < %(end)s" if scope.end else "")).format(
         row=sql.Identifier("p" if relation else "t"), date=sql.Identifier(name)
     )

@@ -49,7 +49,7 @@ class Spool:
         self._file.truncate()
         self.rows = 0
 
-    def rewound(self) -> IO[bytes]:
+    def rewind(self) -> IO[bytes]:
         self._file.seek(0)
         return self._file
 
@@ -57,36 +57,36 @@ class Spool:
 Encoder = Callable[[list[Any]], list[str]]
 
 
-def texts(column: list[Any]) -> list[str]:
-    # Most columns have nothing to escape, which is told sooner of all their values at once.
+def encode_texts(column: list[Any]) -> list[str]:
+    # Most columns have nothing to escape. Checking all values at once is faster.
     together = "".join([value for value in column if value is not None])
     if any(special in together for special in SPECIAL):
         return [NULL if value is None else value.translate(ESCAPES) for value in column]
     return [NULL if value is None else value for value in column]
 
 
-def each(encode: Callable[[Any], str]) -> Encoder:
+def encode_each(encode: Callable[[Any], str]) -> Encoder:
     return lambda column: [NULL if value is None else encode(value) for value in column]
 
 
-def text_array(value: Any) -> str:
+def encode_array(value: Any) -> str:
     # Every element is quoted, so that commas, braces and the word NULL are only text.
     quoted = ",".join('"' + element.replace("\\", "\\\\").replace('"', '\\"') + '"' for element in value)
     return ("{" + quoted + "}").translate(ESCAPES)
 
 
-def iso(value: Any) -> str:
+def encode_iso(value: Any) -> str:
     return str(value.isoformat())
 
 
 ENCODERS: dict[Type, Encoder] = {
-    Type.TEXT: texts,
-    Type.TEXT_ARRAY: each(text_array),
-    Type.INTEGER: each(str),
-    Type.NUMERIC: each(str),
-    Type.BOOLEAN: each(str),
-    Type.DATE: each(iso),
-    Type.LOCAL_DATE: each(iso),
-    Type.TIMESTAMP: each(iso),
-    Type.LOCAL_TIME: each(iso),
+    Type.TEXT: encode_texts,
+    Type.TEXT_ARRAY: encode_each(encode_array),
+    Type.INTEGER: encode_each(str),
+    Type.NUMERIC: encode_each(str),
+    Type.BOOLEAN: encode_each(str),
+    Type.DATE: encode_each(encode_iso),
+    Type.LOCAL_DATE: encode_each(encode_iso),
+    Type.TIMESTAMP: encode_each(encode_iso),
+    Type.LOCAL_TIME: encode_each(encode_iso),
 }

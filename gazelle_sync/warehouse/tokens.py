@@ -14,7 +14,7 @@ import psycopg2
 from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import Engine
 
-from gazelle_sync.warehouse.connection import WarehouseError, described, transaction
+from gazelle_sync.warehouse.connection import WarehouseError, describe_error, transaction
 from gazelle_sync.warehouse.migrations import migrate
 
 
@@ -61,4 +61,4 @@ class TokenTable:
             with transaction(self._engine) as cursor:
                 yield HeldRow(cursor, self._engine)
         except psycopg2.Error as error:
-            raise WarehouseError(f"The OAuth token could not be read or saved: {described(error)}") from None
+            raise WarehouseError(f"The OAuth token could not be read or saved: {describe_error(error)}") from None

@@ -23,18 +23,18 @@ from gazelle_sync_tests.alerts.servers import HOOK, LOGIN, MailServer, Webhook
 
 
 def test_a_failure_is_told_once_on_each_channel_however_often_it_is_raised(alerts, webhook, mail_server, incident):
-    assert alerts.raise_(incident()) is True
-    assert alerts.raise_(incident(why="the same, one retry later")) is False
+    assert alerts.open(incident()) is True
+    assert alerts.open(incident(why="the same, one retry later")) is False
     assert alerts.deliver() == []
-    assert alerts.raise_(incident()) is False
+    assert alerts.open(incident()) is False
     assert alerts.deliver() == []
     assert len(webhook.texts) == len(mail_server.mails) == 1
 
 
 def test_well_again_is_told_once_with_how_long_it_lasted(alerts, webhook, mail_server, incident):
-    alerts.raise_(incident())
-    assert alerts.well(INCIDENT.key, INCIDENT.since + timedelta(hours=3, minutes=4)) is True
-    assert alerts.well(INCIDENT.key) is False
+    alerts.open(incident())
+    assert alerts.resolve(INCIDENT.key, INCIDENT.since + timedelta(hours=3, minutes=4)) is True
+    assert alerts.resolve(INCIDENT.key) is False
     alerts.deliver()
     assert len(webhook.texts) == len(mail_server.mails) == 2
     assert "passes again. That lasted 3 hours and 4 minutes, since 16 March 2026 at 02:14" in webhook.texts[1]
@@ -42,32 +42,32 @@ def test_well_again_is_told_once_with_how_long_it_lasted(alerts, webhook, mail_s
 
 
 def test_what_was_never_wrong_is_not_said_to_be_well(alerts, webhook):
-    assert alerts.well("run:sync") is False
+    assert alerts.resolve("run:sync") is False
     assert alerts.deliver() == []
     assert webhook.requests == []
 
 
 def test_after_it_was_well_the_same_failure_is_told_again(alerts, webhook, incident):
     for _ in range(2):
-        alerts.raise_(incident())
-        alerts.well(INCIDENT.key)
+        alerts.open(incident())
+        alerts.resolve(INCIDENT.key)
     alerts.deliver()
     assert len(webhook.texts) == 4
 
 
 def test_different_keys_are_different_failures_told_in_order(alerts, webhook, incident):
     for table in ("clients", "pianos", "users"):
-        alerts.raise_(incident(key=f"stale:{table}", kind=Kind.TABLE_STALE, about=table))
+        alerts.open(incident(key=f"stale:{table}", kind=Kind.TABLE_STALE, about=table))
     alerts.deliver()
     assert [text.split("“")[1].split("”")[0] for text in webhook.texts] == ["clients", "pianos", "users"]
 
 
 def test_what_is_open_can_be_asked_for(alerts, incident):
-    alerts.raise_(incident())
-    alerts.raise_(incident(key="run:sync", since=INCIDENT.since - timedelta(days=1)))
+    alerts.open(incident())
+    alerts.open(incident(key="run:sync", since=INCIDENT.since - timedelta(days=1)))
     assert [opened.key for opened in alerts.open_incidents()] == ["run:sync", INCIDENT.key]
     assert alerts.open_incidents()[1] == INCIDENT
-    alerts.well("run:sync")
+    alerts.resolve("run:sync")
     assert [opened.key for opened in alerts.open_incidents()] == [INCIDENT.key]
 
 
@@ -75,28 +75,28 @@ def test_a_channel_configured_later_hears_of_what_is_still_wrong_and_the_others_
     webhook, mail_server, state, incident
 ):
     alone = Alerts([Slack(webhook.url)], state, "en", TORONTO)
-    alone.raise_(incident())
+    alone.open(incident())
     alone.deliver()
     both = Alerts(channels_from(webhook.url, "ann@example.org", mail_server.url), state, "en", TORONTO)
-    assert both.raise_(incident()) is True
+    assert both.open(incident()) is True
     both.deliver()
     assert (len(webhook.texts), len(mail_server.mails)) == (1, 1)
 
 
 def test_with_no_channel_what_is_wrong_is_remembered_and_told_when_there_is_one(webhook, state, incident):
     silent = Alerts([], state, "en", TORONTO)
-    assert silent.raise_(incident()) is False
+    assert silent.open(incident()) is False
     assert silent.deliver() == []
     speaking = Alerts([Slack(webhook.url)], state, "en", TORONTO)
-    assert speaking.raise_(incident()) is True
+    assert speaking.open(incident()) is True
     speaking.deliver()
     assert len(webhook.texts) == 1
 
 
 def test_a_channel_that_never_heard_of_it_is_not_told_that_it_is_well(webhook, state, incident):
-    Alerts([], state, "en", TORONTO).raise_(incident())
+    Alerts([], state, "en", TORONTO).open(incident())
     alerts = Alerts([Slack(webhook.url)], state, "en", TORONTO)
-    alerts.well(INCIDENT.key)
+    alerts.resolve(INCIDENT.key)
     alerts.deliver()
     assert webhook.requests == []
 
@@ -107,7 +107,7 @@ def test_a_channel_that_never_heard_of_it_is_not_told_that_it_is_well(webhook, s
 def test_while_the_servers_are_down_messages_are_kept_and_sent_at_the_next_call(
     alerts, webhook, mail_server, state, incident
 ):
-    alerts.raise_(incident())
+    alerts.open(incident())
     webhook.stop()
     mail_server.stop()
     slack, email = alerts.deliver()
@@ -131,7 +131,7 @@ def test_one_channel_that_fails_does_not_hold_back_the_other_nor_have_it_told_tw
     alerts, webhook, mail_server, incident
 ):
     webhook.status = 503
-    alerts.raise_(incident())
+    alerts.open(incident())
     for _ in range(2):
         assert [failure.channel for failure in alerts.deliver()] == ["slack"]
     assert len(mail_server.mails) == 1
@@ -144,7 +144,7 @@ def test_a_server_in_trouble_is_asked_once_per_call_and_order_is_kept(alerts, we
     webhook.status = 429
     webhook.headers["Retry-After"] = "30"
     for number in range(3):
-        alerts.raise_(incident(key=f"{number}", about=f"number {number}"))
+        alerts.open(incident(key=f"{number}", about=f"number {number}"))
     failure = alerts.deliver()[0]
     assert (failure.waiting, failure.tries, len(webhook.requests)) == (3, 1, 1)
     assert "HTTP 429" in failure.why
@@ -155,8 +155,8 @@ def test_a_server_in_trouble_is_asked_once_per_call_and_order_is_kept(alerts, we
 
 def test_a_message_that_is_refused_for_itself_is_kept_and_does_not_hold_back_the_next(alerts, webhook, incident):
     webhook.judge = lambda text: 400 if "poison" in text else 200
-    alerts.raise_(incident(key="a", about="poison"))
-    alerts.raise_(incident(key="b", about="fine"))
+    alerts.open(incident(key="a", about="poison"))
+    alerts.open(incident(key="b", about="fine"))
     failure = alerts.deliver()[0]
     assert failure.waiting == 1
     assert ["fine" in text for text in webhook.texts] == [True]
@@ -166,7 +166,7 @@ def test_a_message_that_is_refused_for_itself_is_kept_and_does_not_hold_back_the
 
 def test_what_waits_for_a_channel_that_is_switched_off_is_kept_until_it_is_on_again(webhook, state, incident):
     alerts = Alerts([Slack(webhook.url)], state, "en", TORONTO)
-    alerts.raise_(incident())
+    alerts.open(incident())
     off = Alerts([], state, "en", TORONTO)
     assert (off.deliver(), off.unsent()) == ([], [])
     alerts.deliver()
@@ -177,7 +177,7 @@ def test_a_channel_that_keeps_failing_is_told_of_on_the_other_and_so_is_its_reco
     alerts, webhook, mail_server, incident
 ):
     webhook.status, webhook.answer = 404, "no_service"
-    alerts.raise_(incident())
+    alerts.open(incident())
     for _ in range(5):
         alerts.deliver()
     subjects = [mail["Subject"] for mail in mail_server.mails]
@@ -196,7 +196,7 @@ def test_one_recipient_who_is_refused_waits_alone(webhook, mail_server, state, i
     mail_server.unknown = {"bob@example.org"}
     to = "ann@example.org, bob@example.org, cleo@example.org"
     alerts = Alerts([Email(mail_server.url, to)], state, "en", TORONTO)
-    alerts.raise_(incident())
+    alerts.open(incident())
     for _ in range(2):
         (failure,) = alerts.deliver()
         assert "refused 1 of 3 recipients (550 5.1.1 <***> is unknown here)" in failure.why
@@ -209,7 +209,7 @@ def test_one_recipient_who_is_refused_waits_alone(webhook, mail_server, state, i
 def test_a_recipient_who_was_misspelt_gets_what_waits_under_the_right_name(mail_server, state, incident):
     mail_server.unknown = {"bbo@example.org"}
     wrong = Alerts([Email(mail_server.url, "ann@example.org,bbo@example.org")], state, "en", TORONTO)
-    wrong.raise_(incident())
+    wrong.open(incident())
     wrong.deliver()
     right = Alerts([Email(mail_server.url, "ann@example.org,bob@example.org")], state, "en", TORONTO)
     assert right.deliver() == []
@@ -220,16 +220,16 @@ def test_a_recipient_who_was_misspelt_gets_what_waits_under_the_right_name(mail_
 
 
 def test_only_its_owner_can_read_the_file(alerts, state, incident):
-    alerts.raise_(incident())
+    alerts.open(incident())
     assert stat.S_IMODE(state.stat().st_mode) == 0o600
 
 
 def test_asking_does_not_write(alerts, state, incident):
-    alerts.raise_(incident())
+    alerts.open(incident())
     before = state.stat().st_ino
     alerts.open_incidents()
     alerts.unsent()
-    alerts.raise_(incident())
+    alerts.open(incident())
     assert state.stat().st_ino == before
 
 
@@ -253,7 +253,7 @@ def test_a_file_that_can_not_be_understood_is_set_aside_and_said_and_alerts_go_o
 ):
     state.parent.mkdir()
     state.write_bytes(content)
-    assert alerts.raise_(incident()) is True
+    assert alerts.open(incident()) is True
     assert alerts.deliver() == []
     (kept,) = state.parent.glob("alerts.json.unreadable-*")
     assert kept.read_bytes() == content
@@ -264,11 +264,11 @@ def test_a_file_that_can_not_be_understood_is_set_aside_and_said_and_alerts_go_o
 
 
 def test_a_write_that_fails_leaves_the_file_as_it_was_and_nothing_beside_it(alerts, state, incident, monkeypatch):
-    alerts.raise_(incident())
+    alerts.open(incident())
     before = state.read_text()
     monkeypatch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(OSError, match="No space left"):
-        alerts.raise_(incident(key="another"))
+        alerts.open(incident(key="another"))
     assert state.read_text() == before
     assert sorted(path.name for path in state.parent.iterdir() if "lock" not in path.name) == ["alerts.json"]
 
@@ -285,7 +285,7 @@ url, state, only = sys.argv[1:]
 alerts = Alerts([Slack(url)], Path(state), "en", ZoneInfo("America/Toronto"))
 for n in range(15):
     for key in (f"shared{n}", f"{only}{n}"):
-        alerts.raise_(Incident(Kind.RUN_FAILED, key, key, datetime.now(timezone.utc), "why"))
+        alerts.open(Incident(Kind.RUN_FAILED, key, key, datetime.now(timezone.utc), "why"))
     if n % 5 == 4:
         assert alerts.deliver() == []
 """
@@ -302,11 +302,11 @@ def test_two_processes_that_share_the_file_tell_each_failure_once_between_them(w
 
 def test_others_can_raise_while_a_server_takes_its_time(alerts, webhook, incident):
     def raise_meanwhile(text):
-        alerts.raise_(incident(key="another"))
+        alerts.open(incident(key="another"))
         return 200
 
     webhook.judge = raise_meanwhile
-    alerts.raise_(incident())
+    alerts.open(incident())
     assert alerts.deliver() == []
     # What came up on the way was sent in the same go.
     assert len(webhook.texts) == 2
@@ -320,7 +320,7 @@ def test_two_that_send_at_the_same_time_send_each_message_once(webhook, state, i
     webhook.judge = slowly
     both = [Alerts([Slack(webhook.url)], state, "en", TORONTO) for _ in range(2)]
     for number in range(4):
-        both[0].raise_(incident(key=f"{number}"))
+        both[0].open(incident(key=f"{number}"))
     threads = [Thread(target=alerts.deliver) for alerts in both]
     for thread in threads:
         thread.start()
@@ -352,11 +352,11 @@ def test_no_secret_is_in_the_file_the_logs_the_messages_or_the_failures(webhook,
         webhook.status, webhook.answer = status, f"no such hook: /services/T01/B01/{HOOK} and {HOOK}"
         webhook.headers = {"Location": f"/elsewhere/{HOOK}"}
         mail_server.answer_to_data = "250 OK" if status == 200 else f"550 MARK/pass:word@MARK {LOGIN}"
-        alerts.raise_(spoken)
-        alerts.raise_(incident(key="short", why=f"{key} carol@example.org"))
+        alerts.open(spoken)
+        alerts.open(incident(key="short", why=f"{key} carol@example.org"))
         seen += "\n".join(map(str, alerts.deliver())) + state.read_text()
     webhook.stop()
-    alerts.well("short")
+    alerts.resolve("short")
     seen += "\n".join(map(str, alerts.deliver())) + state.read_text()
     mail_server.stop()
     seen += "\n".join(webhook.texts) + "\n".join(f"{mail['Subject']}{mail.get_content()}" for mail in mail_server.mails)
@@ -372,13 +372,13 @@ def test_no_secret_is_in_the_file_the_logs_the_messages_or_the_failures(webhook,
 
 def test_a_secret_is_not_betrayed_by_being_cut_in_the_middle(alerts, state, incident, webhook):
     for length in range(285, 300):
-        alerts.raise_(incident(key=f"{length}", why=f"{'x' * length}{HOOK}"))
+        alerts.open(incident(key=f"{length}", why=f"{'x' * length}{HOOK}"))
     alerts.deliver()
     assert "MARK" not in state.read_text() + "".join(webhook.texts)
 
 
 def test_what_is_kept_is_readable_by_a_person(alerts, state, incident):
-    alerts.raise_(incident())
+    alerts.open(incident())
     document = json.loads(state.read_text())
     assert document["open"][INCIDENT.key]["told"] == ["slack", "email"]
     assert document["waiting"]["slack"][0]["tries"] == 0

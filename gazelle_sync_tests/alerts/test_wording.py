@@ -132,7 +132,7 @@ def test_durations_have_their_two_largest_units(length, english, french):
 def test_a_long_reason_of_many_lines_is_one_line_of_a_length_that_people_read(webhook, state, incident):
     alerts = Alerts([Slack(webhook.url)], state, "en", TORONTO)
     why = "Traceback:\r\n\tFile “a.py”\u2028\x00\x1b[31m" + "\ud800 déjà vu " * 1000
-    alerts.raise_(incident(why=why, about="a\nb" * 200, link="http://x/\n y"))
+    alerts.open(incident(why=why, about="a\nb" * 200, link="http://x/\n y"))
     alerts.deliver()
     lines = webhook.texts[0].split("\n")
     assert len(lines) == 4

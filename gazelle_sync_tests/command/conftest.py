@@ -15,8 +15,9 @@ from click.testing import CliRunner, Result
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
-from gazelle_sync import environment, services, warehouse
+from gazelle_sync import warehouse
 from gazelle_sync.cli import main
+from gazelle_sync.environment import settings as environment
 from gazelle_sync.sandbox import Account, Sandbox
 from gazelle_sync_tests.conftest import HISTORY_START, NOW, query_rows
 from gazelle_sync_tests.project import SOURCE, Project, running
@@ -85,7 +86,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command(bare: pytest.MonkeyPatch, root: Path) -> Callable[..., Result]:
     """Runs the command in this process, with these variables set and no other of ours."""
     bare.setattr(environment, "ROOT", root)
-    bare.setattr(services, "VAR", root / "var")
 
     def run(*arguments: str, **variables: str) -> Result:
         for name, value in variables.items():

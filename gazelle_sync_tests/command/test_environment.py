@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gazelle_sync import environment
-from gazelle_sync.environment import CHOSEN, DEFAULTS, Misconfigured
+from gazelle_sync.environment import settings as environment
+from gazelle_sync.environment.settings import CHOSEN, DEFAULTS, Misconfigured
 from gazelle_sync_tests.project import SOURCE
 
 # The contract's table, told again.
@@ -62,36 +62,36 @@ def test_the_process_wins_over_env_and_env_over_config_env(
     for file, value in ((".env", env), ("config/.env", config_env)):
         if value is not None:
             write_env(environment.ROOT, f"GAZELLE_TIMEZONE={value}\n", file)
-    environment.load()
-    assert environment.settings().zone.key == read
+    environment.load_files()
+    assert environment.read_settings().zone.key == read
 
 
 def test_a_copied_example_does_not_hide_what_config_env_says(bare: pytest.MonkeyPatch) -> None:
     write_env(environment.ROOT, (SOURCE / ".env.example").read_text())
     write_env(environment.ROOT, "SUPABASE_DB_URL=postgresql://db\nGAZELLE_API_KEY=key\n", "config/.env")
-    environment.load()
+    environment.load_files()
     assert os.environ["GAZELLE_API_KEY"] == "key"
-    assert not environment.settings().embedded
+    assert not environment.read_settings().embedded
 
 
 def test_the_example_copied_as_it_stands_configures_nothing(bare: pytest.MonkeyPatch) -> None:
     write_env(environment.ROOT, (SOURCE / ".env.example").read_text())
-    environment.load()
-    assert environment.settings().embedded
+    environment.load_files()
+    assert environment.read_settings().embedded
 
 
 def test_a_variable_that_is_not_ours_is_passed_on_too(bare: pytest.MonkeyPatch) -> None:
     bare.delenv("DAGSTER_HOME", raising=False)
     write_env(environment.ROOT, "DAGSTER_HOME=/somewhere/else\n")
-    environment.load()
+    environment.load_files()
     assert os.environ["DAGSTER_HOME"] == "/somewhere/else"
 
 
 def test_children_are_given_the_defaults_but_never_a_choice_that_nobody_made(bare: pytest.MonkeyPatch) -> None:
-    environment.load()
+    environment.load_files()
     passed_on = {name: os.environ[name] for name in CONTRACT}
     assert passed_on == {**CONTRACT, "GAZELLE_BASE_URL": ""}
-    assert environment.settings().embedded
+    assert environment.read_settings().embedded
 
 
 # -- what there is ----------------------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def test_the_example_lists_every_variable_there_is_and_its_default() -> None:
 
 
 def test_nothing_set_means_the_embedded_services_and_the_defaults(bare: pytest.MonkeyPatch) -> None:
-    settings = environment.settings({})
+    settings = environment.read_settings({})
     assert settings.embedded
     assert settings.base_url == "https://gazelleapp.io"
     assert settings.zone == ZoneInfo("America/Toronto")
@@ -126,10 +126,10 @@ def test_only_all_of_a_configuration_or_none_is_taken(set_: tuple[str, ...]) -> 
     app = {"GAZELLE_CLIENT_ID", "GAZELLE_CLIENT_SECRET"} & set(set_)
     whole = "SUPABASE_DB_URL" in set_ and len(app) != 1 and ("GAZELLE_API_KEY" in set_ or len(app) == 2)
     if whole or not set_:
-        assert environment.settings(environ).embedded == (not set_)
+        assert environment.read_settings(environ).embedded == (not set_)
         return
     with pytest.raises(Misconfigured) as refused:
-        environment.settings(environ)
+        environment.read_settings(environ)
     # It names a variable to set, and one that is indeed unset.
     named = re.findall("|".join(CHOSEN), str(refused.value))
     assert set(named) - set(set_)
@@ -151,7 +151,7 @@ def test_only_all_of_a_configuration_or_none_is_taken(set_: tuple[str, ...]) -> 
 )
 def test_half_a_configuration_is_told_by_what_is_missing(set_: list[str], said: str) -> None:
     with pytest.raises(Misconfigured, match=re.escape(said)):
-        environment.settings(dict.fromkeys(set_, "something"))
+        environment.read_settings(dict.fromkeys(set_, "something"))
 
 
 # -- values that are none ---------------------------------------------------------------------------------------------
@@ -180,11 +180,11 @@ def test_half_a_configuration_is_told_by_what_is_missing(set_: list[str], said: 
 )
 def test_a_value_that_is_none_is_refused_with_what_to_write(name: str, value: str, said: str) -> None:
     with pytest.raises(Misconfigured, match=re.escape(said)):
-        environment.settings({name: value})
+        environment.read_settings({name: value})
 
 
 def test_a_history_that_begins_today_is_one() -> None:
-    assert environment.settings({"GAZELLE_HISTORY_START": date.today().isoformat()}).history_start == date.today()
+    assert environment.read_settings({"GAZELLE_HISTORY_START": date.today().isoformat()}).history_start == date.today()
 
 
 # -- language ---------------------------------------------------------------------------------------------------------
@@ -209,4 +209,4 @@ def test_the_language_is_the_one_set_or_else_the_locale_s(
 ) -> None:
     for name, value in variables.items():
         bare.setenv(name, value)
-    assert environment.settings().language == language
+    assert environment.read_settings().language == language

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from gazelle_sync import embedded, warehouse
+from gazelle_sync import warehouse
+from gazelle_sync.environment import embedded
 from gazelle_sync.sandbox import Account
 from gazelle_sync.tables import TABLES
 from gazelle_sync_tests.conftest import NOW, folder_for_postgres, query_rows
@@ -48,7 +49,7 @@ def first(machine: Project, before: Ended) -> Ended:
 
 @pytest.fixture(scope="module")
 def stored(machine: Project) -> Callable[..., list[dict[str, Any]]]:
-    engine = warehouse.connect(embedded.database_url(machine.root / "var"))
+    engine = warehouse.connect(embedded.start_postgres(machine.root / "var"))
     return lambda query, *parameters: query_rows(engine, query, *parameters)
 
 
@@ -188,7 +189,7 @@ def test_status_afterwards_shows_rows_and_the_months_that_were_read(
     done = machine.run("status", GAZELLE_SYNC_LANG="fr")
     assert done.code == 0
     for table, count in LIVE.items():
-        scope = r"\d{4}-\d\d-01\.\.\d{4}-\d\d-01" if TABLES[table].dated_by else "tout"
+        scope = r"\d{4}-\d\d-01\.\.\d{4}-\d\d-01" if TABLES[table].partitioned_by else "tout"
         assert re.search(rf"^{table} +{count} .*\d{{4}}-\d\d-\d\d \d\d:\d\d .*{scope} .*fait", done.out, re.MULTILINE)
 
 

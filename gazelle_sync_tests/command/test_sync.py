@@ -22,7 +22,7 @@ from gazelle_sync_tests.project import Ended, Project
 
 Stored = Callable[..., list[dict[str, Any]]]
 Command = Callable[..., Result]
-DATED = [name for name, table in TABLES.items() if table.dated_by]
+DATED = [name for name, table in TABLES.items() if table.partitioned_by]
 FIELDS = ("allUsers", "allClients", "allContacts", "allPianos", "allEventsBatched", "allTimelineEntries")
 
 pytestmark = pytest.mark.usefixtures("definitions")

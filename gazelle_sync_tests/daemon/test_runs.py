@@ -52,7 +52,7 @@ def test_everything_is_there_and_on_but_the_hourly_schedule(installation: Instal
     }
     assert {each["sensorState"]["status"] for each in there["sensors"]} == {"RUNNING"}
     assets = {node["assetKey"]["path"][-1]: node["isPartitioned"] for node in there["assetNodes"]}
-    assert assets == {**{name: bool(table.dated_by) for name, table in TABLES.items()}, "status_page": False}
+    assert assets == {**{name: bool(table.partitioned_by) for name, table in TABLES.items()}, "status_page": False}
 
 
 def test_the_first_night_reads_every_table_whole_and_records_each_month(

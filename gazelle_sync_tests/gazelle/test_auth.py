@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gazelle_sync.gazelle import BrokenAnswer, Client, GazelleError, NotAuthorized, OAuth, TokenFile
+from gazelle_sync.gazelle import Client, GazelleError, InvalidResponse, NotAuthorized, OAuth, TokenFile
 from gazelle_sync.gazelle.auth import TOKEN_PATH, Token
 from gazelle_sync.gazelle.transport import Transport
 from gazelle_sync.sandbox import Fault, Sandbox
@@ -346,7 +346,7 @@ def test_a_reply_without_a_token_is_said_and_not_stored(
 ):
     scripted.answer(Answer("", 401), Answer(reply))
     save(path, {"access_token": "old", "refresh_token": "first"})
-    with pytest.raises(BrokenAnswer, match=r"has no access_token. Run `gazelle-sync login`"):
+    with pytest.raises(InvalidResponse, match=r"has no access_token. Run `gazelle-sync login`"):
         connect(scripted.url).execute("users", QUERY, {})
     assert json.loads(path.read_text()) == {"access_token": "old", "refresh_token": "first"}
 

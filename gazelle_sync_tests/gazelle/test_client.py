@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gazelle_sync.gazelle import BrokenAnswer, Client, Refused, Unavailable
+from gazelle_sync.gazelle import Client, InvalidResponse, Refused, Unavailable
 from gazelle_sync.gazelle.client import graphql_error
-from gazelle_sync.gazelle.errors import Passing
+from gazelle_sync.gazelle.errors import Retryable
 from gazelle_sync.sandbox import Fault, Sandbox
 from gazelle_sync_tests.gazelle.conftest import Answer, Scripted
 
@@ -63,7 +63,7 @@ def test_a_query_that_is_refused_as_such_is_not_asked_again(
 @pytest.mark.parametrize("error", STUMBLES.values(), ids=STUMBLES)
 def test_an_error_while_executing_may_pass(error: dict[str, Any]):
     found = graphql_error([error], "the clients")
-    assert isinstance(found, Passing)
+    assert isinstance(found, Retryable)
     assert found.tries == 4
     assert str(found) == f"GraphQL errors: {error.get('message')}"
 
@@ -77,7 +77,7 @@ def test_one_refusal_among_stumbles_is_a_refusal():
 @pytest.mark.parametrize("errors", ['"x"', '["x"]', "5", '{"message": "x"}', "[null]", "true"])
 def test_errors_of_no_known_shape_are_errors(scripted: Scripted, ask: Callable[..., Any], errors: str):
     scripted.answer(Answer(f'{{"data": {{"a": 1}}, "errors": {errors}}}'))
-    with pytest.raises(BrokenAnswer, match="answered the clients with `errors` of no known shape"):
+    with pytest.raises(InvalidResponse, match="answered the clients with `errors` of no known shape"):
         ask()
 
 

@@ -56,7 +56,7 @@ def test_no_query_asks_for_a_field_that_is_not_stored(table: Table, scope: Scope
             asked.add(".".join(path[nodes + 1 :]))
         plumbing = {"id"} if isinstance(table.read, Nested) else set()
         assert asked - plumbing <= stored
-        back = table.read.back if isinstance(table.read, Nested) and "nodes" in text else None
+        back = table.read.parent_field if isinstance(table.read, Nested) and "nodes" in text else None
         assert stored - asked == {path for path in stored if back and path.split(".")[0] == back}
 
 
@@ -97,7 +97,7 @@ def test_archived_contacts_are_asked_for_too():
 
 def test_records_are_asked_for_by_id_with_variables_never_by_text():
     table = TABLES["clients"]
-    text = query.by_ids(table, table.gone_when, 3)  # type: ignore[arg-type]
+    text = query.by_ids(table, table.deletion_proved_by, 3)  # type: ignore[arg-type]
     assert text.startswith("query clients($id0: String!, $id1: String!, $id2: String!) { r0: client(id: $id0) {")
     assert text.count("client(id: $id") == 3
 
@@ -117,8 +117,8 @@ def test_a_page_is_of_200_records_or_of_100_that_bring_a_list_each():
 def test_a_timeline_is_asked_for_by_client_without_a_date():
     table = TABLES["timeline_entries"]
     assert isinstance(table.read, Connection)
-    assert isinstance(table.gone_when, ByParent)
-    text = query.within_parent(table, table.read, table.gone_when)
+    assert isinstance(table.deletion_proved_by, ByParent)
+    text = query.within_parent(table, table.read, table.deletion_proved_by)
     assert "allTimelineEntries(first: 200, after: $after, clientId: $id)" in text
 
 

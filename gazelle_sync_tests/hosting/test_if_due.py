@@ -36,11 +36,13 @@ def read_at(engine: Engine) -> Callable[..., None]:
 @pytest.fixture
 def due(definitions: ModuleType, database_url: str, bare: pytest.MonkeyPatch) -> Callable[[str], bool]:
     """Whether a run is due at a moment of UTC, seen from Toronto."""
-    from gazelle_sync import runs
+    from gazelle_sync.cli import job_run
 
     for name, value in {"SUPABASE_DB_URL": database_url, "GAZELLE_API_KEY": "x"}.items():
         bare.setenv(name, value)
-    return lambda moment: runs.due(datetime.fromisoformat(moment).replace(tzinfo=timezone.utc).astimezone(TORONTO))
+    return lambda moment: job_run.is_due(
+        datetime.fromisoformat(moment).replace(tzinfo=timezone.utc).astimezone(TORONTO)
+    )
 
 
 def test_what_was_never_read_is_due_at_any_hour(due: Callable[[str], bool], engine: Engine) -> None:

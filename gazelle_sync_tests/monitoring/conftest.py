@@ -10,7 +10,7 @@ from dagster import DagsterInstance, instance_for_test
 from sqlalchemy import Engine
 
 from gazelle_sync.alerts import Alerts, channels_from
-from gazelle_sync.watch import Watch
+from gazelle_sync.monitoring.incidents import Watcher
 from gazelle_sync_tests.alerts.servers import Webhook
 from gazelle_sync_tests.conftest import TORONTO
 
@@ -41,7 +41,7 @@ def look(
 ) -> Callable[[], list[str]]:
     """Looks, sends, and returns what was sent by this look."""
     alerts = Alerts(channels_from(webhook.url, "", ""), tmp_path / "alerts.json", "en", TORONTO)
-    watch = Watch(instance, engine, alerts, tmp_path / "watch.json", "http://ui.test/", heartbeat.url)
+    watch = Watcher(instance, engine, alerts, tmp_path / "watch.json", "http://ui.test/", heartbeat.url)
 
     def look() -> list[str]:
         before = len(webhook.texts)

@@ -11,12 +11,13 @@ import pytest
 from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult, FloatMetadataValue, IntMetadataValue
 from sqlalchemy import Engine
 
-from gazelle_sync import page, warehouse
-from gazelle_sync.language import Speech
+from gazelle_sync import warehouse
+from gazelle_sync.monitoring import status, status_page
 from gazelle_sync.sandbox import Sandbox
 from gazelle_sync.tables import TABLES
-from gazelle_sync.warehouse import Claim
-from gazelle_sync.warehouse.claims import Verdict
+from gazelle_sync.translations import Speech
+from gazelle_sync.warehouse import RowCheck
+from gazelle_sync.warehouse.row_checks import RowCheckResult
 from gazelle_sync_tests.conftest import TORONTO
 
 Run = Callable[..., ExecuteInProcessResult]
@@ -44,9 +45,9 @@ def run(
         "GAZELLE_REQUESTS_PER_SECOND": "1000",
     }.items():
         bare.setenv(name, value)
-    from gazelle_sync import environment
+    from gazelle_sync.environment import settings as environment
 
-    environment.load()
+    environment.load_files()
     months = definitions.partitions
     tags = {
         "dagster/asset_partition_range_start": months.get_first_partition_key(),
@@ -57,7 +58,7 @@ def run(
         return definitions.defs.resolve_job_def("sync").execute_in_process(
             instance=instance,
             asset_selection=[AssetKey(["gazelle", table]) for table in tables],
-            tags=tags if any(TABLES[table].dated_by for table in tables) else {},
+            tags=tags if any(TABLES[table].partitioned_by for table in tables) else {},
             raise_on_error=False,
         )
 
@@ -117,13 +118,13 @@ def test_every_asset_says_what_its_columns_are_and_where_they_come_from(definiti
 
 def test_a_check_that_blocks_stops_what_is_downstream(run: Run, bare: pytest.MonkeyPatch) -> None:
     """The database itself refuses what would break the claim, so it is said to be broken."""
-    tested = warehouse.tested
+    run_checks = warehouse.run_checks
 
-    def verdicts(engine: Engine, claims: Sequence[Claim]) -> dict[str, Verdict]:
-        broken = {claim.name: Verdict(2, ["usr_twice"]) for claim in claims if claim.vital}
-        return {**tested(engine, claims), **broken}
+    def verdicts(engine: Engine, claims: Sequence[RowCheck]) -> dict[str, RowCheckResult]:
+        broken = {claim.name: RowCheckResult(2, ["usr_twice"]) for claim in claims if claim.blocking}
+        return {**run_checks(engine, claims), **broken}
 
-    bare.setattr(warehouse, "tested", verdicts)
+    bare.setattr(warehouse, "run_checks", verdicts)
     result = run("users", "clients")
     (failed,) = [each for each in result.get_asset_check_evaluations() if not each.passed]
     assert (failed.check_name, failed.severity.value) == ("ids_are_unique_and_present", "ERROR")
@@ -154,7 +155,7 @@ def test_the_page_is_whole_by_itself_and_shows_what_there_is(run: Run, empty_eng
         "INSERT INTO gazelle.rejected_rows (table_name, external_id, reason, payload) "
         "VALUES ('clients', 'cli_<b>', '<script>alert(1)</script>', '{}')"
     )
-    text = page.html(page.overview(empty_engine), TORONTO, Speech("en"))
+    text = status_page.render_page(status.read_status(empty_engine), TORONTO, Speech("en"))
     assert not re.search(r"""(src|href|@import|url\()\s*=?""", text)
     assert "http" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
@@ -162,11 +163,11 @@ def test_the_page_is_whole_by_itself_and_shows_what_there_is(run: Run, empty_eng
     assert "<script" not in text
     assert {name for name in TABLES if name not in text} == set()
     assert text.count("<svg") == 2
-    french = page.html(page.overview(empty_engine), TORONTO, Speech("fr"))
+    french = status_page.render_page(status.read_status(empty_engine), TORONTO, Speech("fr"))
     assert '<html lang="fr">' in french
     assert "jamais synchronisée" in french
 
 
 def test_the_page_is_written_before_anything_was_synced(empty_engine: Engine) -> None:
-    text = page.html(page.overview(empty_engine), TORONTO, Speech("en"))
+    text = status_page.render_page(status.read_status(empty_engine), TORONTO, Speech("en"))
     assert text.count("never synced") == len(TABLES) + 1

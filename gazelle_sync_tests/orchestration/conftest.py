@@ -35,7 +35,7 @@ def live() -> Iterator[Sandbox]:
 @pytest.fixture
 def configured(bare: pytest.MonkeyPatch, database_url: str, live: Sandbox) -> pytest.MonkeyPatch:
     """The environment of a whole configuration, as the resources read it when a run begins."""
-    from gazelle_sync import environment
+    from gazelle_sync.environment import settings as environment
 
     variables = {
         "SUPABASE_DB_URL": database_url,
@@ -46,5 +46,5 @@ def configured(bare: pytest.MonkeyPatch, database_url: str, live: Sandbox) -> py
     }
     for name, value in variables.items():
         bare.setenv(name, value)
-    environment.load()
+    environment.load_files()
     return bare

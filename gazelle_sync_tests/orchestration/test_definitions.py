@@ -110,7 +110,7 @@ def test_an_asset_shows_each_column_with_its_type_and_what_is_in_it(specs: dict[
     for column in TABLES[name].all_columns:
         assert shown[column.name].type == column.type.sql
         assert shown[column.name].description == column.comment
-        assert shown[column.name].constraints.nullable == column.null
+        assert shown[column.name].constraints.nullable == column.nullable
     unique = {column for column in shown if shown[column].constraints.unique}
     assert unique == (set() if name == "appointment_pianos" else {"external_id"})
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import sys
+from graphlib import CycleError
 from pathlib import Path
 
 import pytest
 
-from gazelle_sync.tables import TABLES, Column, Scope, Table, Type, declared
+from gazelle_sync.tables import TABLES, Column, Scope, Table, Type, declared, dependencies
 from gazelle_sync.tables.declaration import ById, Connection, PlainList, ReadAgain, text
 from gazelle_sync_tests.conftest import ALL
 
@@ -80,7 +81,7 @@ def test_a_table_has_the_columns_types_and_null_rules_of_the_contract_and_no_oth
     for word in CONTRACT[name].split():
         column, _, kind = word.rstrip("!").partition(":")
         promised[column] = (kind or "text", not word.endswith("!"))
-    declared_here = {column.name: (column.type.sql, column.null) for column in TABLES[name].all_columns}
+    declared_here = {column.name: (column.type.sql, column.nullable) for column in TABLES[name].all_columns}
     assert declared_here == promised
 
 
@@ -130,7 +131,7 @@ INVOICES = Table(
     name="invoices",
     comment="What clients were billed.",
     read=Connection("allInvoices"),
-    gone_when=ById("invoice", "id"),
+    deletion_proved_by=ById("invoice", "id"),
     columns=(
         reference("client", "client.id", "Who was billed.", to="clients"),
         integer("number", "number", "Number."),
@@ -143,7 +144,7 @@ INVOICES = Table(
 counter = itertools.count()
 
 
-def package(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> tuple[Table, ...]:
+def package(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> dict[str, Table]:
     """What a package of those files declares."""
     name = f"tables_of_test_{next(counter)}"
     (folder / name).mkdir()
@@ -154,12 +155,12 @@ def package(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> tupl
     return declared([str(folder / name)], name)
 
 
-def small(name: str, *columns: Column) -> str:
-    parents = ", ".join(f"reference('{parent}', 'x.id', 'X.', to='{parent}')" for parent in columns)
+def small(name: str, *parents: str, after: tuple[str, ...] = ()) -> str:
+    """The source of a table that refers to `parents`, and is `after` others."""
+    columns = "".join(f"reference('{parent}', 'x.id', 'X.', to='{parent}'), " for parent in parents)
     return (
         "from gazelle_sync.tables.declaration import *\n"
-        "from gazelle_sync.tables.declaration import reference\n"
-        f"T = Table('{name}', 'X.', PlainList('x'), ReadAgain(), ({parents}{',' if parents else ''}))\n"
+        f"T = Table('{name}', 'X.', PlainList('{name}'), ReadAgain(), ({columns}), after={after})\n"
     )
 
 
@@ -167,8 +168,8 @@ def test_to_add_a_table_is_to_add_one_file(tmp_path: Path, monkeypatch: pytest.M
     clients = "from gazelle_sync.tables.clients import CLIENTS\n"
     # `invoices` sorts before `the_clients`, and imports CLIENTS: neither its order nor the import matters.
     found = package(tmp_path, monkeypatch, invoices=INVOICES, the_clients=clients)
-    assert [table.name for table in found] == ["clients", "invoices"]
-    invoices = found[1]
+    assert list(found) == ["clients", "invoices"]
+    invoices = found["invoices"]
     assert [column.name for column in invoices.all_columns] == [
         "external_id",
         "client_external_id",
@@ -177,12 +178,26 @@ def test_to_add_a_table_is_to_add_one_file(tmp_path: Path, monkeypatch: pytest.M
         "tags",
     ]
     assert invoices.references == {"client_external_id": "clients"}
-    assert not invoices.column("tags").null
+    assert not invoices.column("tags").nullable
 
 
 def test_tables_that_wait_for_each_other_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    with pytest.raises(ValueError, match="cycle"):
-        package(tmp_path, monkeypatch, a=small("a", "b"), b=small("b", "a"))
+    with pytest.raises(CycleError, match="depend on each other"):
+        package(tmp_path, monkeypatch, a=small("a", after=("b",)), b=small("b", after=("a",)))
+
+
+def test_a_reference_orders_nothing_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # A client that another client sent, and two tables that refer to each other.
+    found = package(tmp_path, monkeypatch, a=small("a", "a", "b"), b=small("b", "a"), c=small("c", after=("a",)))
+    assert {name: dependencies(table, found) for name, table in found.items()} == {"a": [], "b": [], "c": ["a"]}
+
+
+def test_what_is_referred_to_comes_first_where_nothing_speaks_against_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert list(package(tmp_path, monkeypatch, a=small("a", "z"), z=small("z"))) == ["z", "a"]
+    # A dependency is stronger than a reference.
+    assert list(package(tmp_path, monkeypatch, a=small("a", "z"), z=small("z", after=("a",)))) == ["a", "z"]
 
 
 def test_a_copied_file_whose_table_was_not_renamed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -219,11 +234,11 @@ def test_a_scope_says_what_it_covers():
     assert (ALL.whole, str(ALL)) == (True, "all")
     assert (month.whole, str(month)) == (False, "2026-03-01..2026-04-01")
     # Clocks go forward on 8 March 2026 in Toronto: the day before it begins five hours after UTC's, the day after four.
-    assert month.moment(month.start.replace(day=8)).isoformat() == "2026-03-08T05:00:00+00:00"
-    assert month.moment(month.start.replace(day=9)).isoformat() == "2026-03-09T04:00:00+00:00"
+    assert month.start_of(month.start.replace(day=8)).isoformat() == "2026-03-08T05:00:00+00:00"
+    assert month.start_of(month.start.replace(day=9)).isoformat() == "2026-03-09T04:00:00+00:00"
 
 
 def test_a_table_without_an_id_of_its_own_has_no_external_id():
     assert "external_id" not in [column.name for column in TABLES["appointment_pianos"].all_columns]
     assert TABLES["clients"].read == Connection("allClients", "sortBy: [CREATED_AT_ASC]")
-    assert TABLES["clients"].gone_when == ById("client", "id")
+    assert TABLES["clients"].deletion_proved_by == ById("client", "id")

@@ -59,9 +59,9 @@ def test_a_migration_keeps_every_row_and_what_people_added_and_arrives_at_the_de
     for name, rows in before.items():
         # A migration adds columns, and changes nothing that was there.
         assert [{key: row[key] for key in rows[0]} for row in after[name]] == rows, name
-    assert warehouse.lacking(old) == []
-    warehouse.altered(old)
-    assert warehouse.unprotected(old) == len(KEPT)
+    assert warehouse.list_missing(old) == []
+    warehouse.check_column_types(old)
+    assert warehouse.check_row_security(old) == len(KEPT)
     assert stored("SELECT shelf FROM gazelle.shelves WHERE shelf IS NOT NULL") == [{"shelf": "B4"}]
     assert len(stored("SELECT FROM pg_policy WHERE polname = 'theirs'")) == 1
 

@@ -50,7 +50,7 @@ class Canned:
     reading: Callable[[], object] = lambda: None
     asking: Callable[[], object] = lambda: None
     client: Asked = field(default_factory=Asked)
-    kept_by_gazelle: set[Key] = field(default_factory=set)
+    not_gone: set[Key] = field(default_factory=set)
     asked_for: list[Missing] = field(default_factory=list)
     reads: int = 0
 
@@ -72,7 +72,7 @@ class Canned:
         asked = list(missing)
         self.asked_for += asked
         self.asking()
-        self.kept_by_gazelle = {entry.key for entry in asked if entry.key in self.exists}
+        self.not_gone = {entry.key for entry in asked if entry.key in self.exists}
         yield self._frame([row for entry in asked if (row := self.exists.get(entry.key)) is not None])
 
     def _frame(self, rows: Iterable[Row]) -> pandas.DataFrame:

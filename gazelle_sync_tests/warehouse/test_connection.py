@@ -7,7 +7,7 @@ import pytest
 
 from gazelle_sync import warehouse
 from gazelle_sync.warehouse import WarehouseError
-from gazelle_sync.warehouse.connection import borrowed, fetched, transaction
+from gazelle_sync.warehouse.connection import borrow, fetch, transaction
 from gazelle_sync_tests.conftest import query_rows
 from gazelle_sync_tests.warehouse.conftest import wait_until
 
@@ -137,7 +137,7 @@ def kept(database_url):
 
 def process(engine):
     """The server's process that answers, as a query sees it, and then a transaction."""
-    asked = fetched(engine, "SELECT pg_backend_pid()", {})[1][0][0]
+    asked = fetch(engine, "SELECT pg_backend_pid()", {})[1][0][0]
     [row] = query_rows(engine, "SELECT pg_backend_pid() AS process")
     assert row["process"] == asked
     return asked
@@ -149,7 +149,7 @@ def test_one_connection_serves_one_transaction_after_the_other_until_it_is_let_g
     kept.dispose()
     others = "SELECT count(*) FROM pg_stat_activity WHERE pid = %(process)s"
     watcher = warehouse.connect(database_url)
-    wait_until(lambda: fetched(watcher, others, {"process": first})[1] == [(0,)])
+    wait_until(lambda: fetch(watcher, others, {"process": first})[1] == [(0,)])
     assert process(kept) != first
 
 
@@ -157,7 +157,7 @@ def test_what_a_transaction_or_a_query_sets_is_not_set_for_the_next_one(kept):
     names = ("TimeZone", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 
     def settings():
-        with borrowed(kept) as connection, connection.cursor() as cursor:
+        with borrow(kept) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT " + ", ".join(f"current_setting('{name}')" for name in names))
             found = cursor.fetchone()
             connection.rollback()
@@ -171,13 +171,13 @@ def test_what_a_transaction_or_a_query_sets_is_not_set_for_the_next_one(kept):
 
 def test_a_query_sees_the_same_settings_as_a_transaction(kept):
     shown = "SELECT current_setting('timezone'), current_setting('datestyle'), current_setting('statement_timeout')"
-    names, [row] = fetched(kept, shown, {})
+    names, [row] = fetch(kept, shown, {})
     assert (len(names), row) == (3, ("UTC", "ISO, YMD", "15min"))
 
 
 def test_a_query_that_fails_leaves_a_connection_that_transactions_can_use(kept, database_url):
     with pytest.raises(WarehouseError, match=r"Reading the database failed.*division by zero"):
-        fetched(kept, "SELECT 1 / 0", {})
+        fetch(kept, "SELECT 1 / 0", {})
     with pytest.raises(psycopg2.errors.DivisionByZero), transaction(kept) as cursor:
         cursor.execute("CREATE TABLE half (id int); SELECT 1 / 0")
     assert query_rows(kept, "SELECT to_regclass('half') IS NULL AS undone") == [{"undone": True}]
@@ -191,7 +191,7 @@ def test_a_query_that_fails_leaves_a_connection_that_transactions_can_use(kept, 
 def test_a_kept_connection_that_the_server_ended_meanwhile_is_replaced(kept, database_url, caplog):
     first = process(kept)
     query_rows(warehouse.connect(database_url), "SELECT pg_terminate_backend(%s)", first)
-    assert fetched(kept, "SELECT 1", {})[1] == [(1,)]
+    assert fetch(kept, "SELECT 1", {})[1] == [(1,)]
     assert process(kept) != first
     assert "Reading the database: " in caplog.text
     assert "attempt 2 follows" in caplog.text

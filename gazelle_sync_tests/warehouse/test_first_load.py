@@ -48,7 +48,7 @@ def test_after_its_first_loads_a_database_has_the_same_keys_and_indexes_as_one_t
     for name, table in TABLES.items():
         assert late(ask, name) == (0, 0)
         assert warehouse.load(bare_engine, Snapshot(client, table, ALL), run_id="test").status == "success"
-    assert warehouse.lacking(bare_engine) == []
+    assert warehouse.list_missing(bare_engine) == []
     built = ask(SHAPE)
     ask("DROP SCHEMA gazelle CASCADE")
     warehouse.migrate(bare_engine)
@@ -71,7 +71,7 @@ def test_a_table_that_got_rows_otherwise_gets_its_keys_before_the_next_loads(bar
     warehouse.load(bare_engine, Canned(TABLES["contacts"], [{"external_id": "con_1", "client_external_id": "cli_1"}]),
                    run_id="test")  # fmt: skip
     assert late(ask, "clients") == (0, 0)
-    assert set(warehouse.lacking(bare_engine)) == {
+    assert set(warehouse.list_missing(bare_engine)) == {
         "foreign key clients.preferred_technician_external_id",
         "index clients_preferred_technician_external_id_idx",
     }
@@ -79,7 +79,7 @@ def test_a_table_that_got_rows_otherwise_gets_its_keys_before_the_next_loads(bar
         "foreign key clients.preferred_technician_external_id",
         "index clients_preferred_technician_external_id_idx",
     }
-    assert warehouse.lacking(bare_engine) == []
+    assert warehouse.list_missing(bare_engine) == []
 
 
 def test_the_keys_that_a_first_load_builds_are_kept_from_then_on(bare_engine, ask):

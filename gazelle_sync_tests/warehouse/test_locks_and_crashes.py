@@ -20,8 +20,8 @@ from sqlalchemy.engine import make_url
 from gazelle_sync import warehouse
 from gazelle_sync.tables import TABLES
 from gazelle_sync.warehouse import WarehouseError
-from gazelle_sync.warehouse.connection import ATTEMPTS, passing, transaction
-from gazelle_sync.warehouse.locks import alone
+from gazelle_sync.warehouse.connection import ATTEMPTS, is_transient, transaction
+from gazelle_sync.warehouse.locks import lock_table
 from gazelle_sync_tests.warehouse import loader
 from gazelle_sync_tests.warehouse.canned import Canned, clients, shown
 from gazelle_sync_tests.warehouse.conftest import wait_until
@@ -135,7 +135,7 @@ def test_two_processes_that_load_the_same_tables_at_once_both_succeed_one_after_
     with loading_process(database_url) as (say, answer), loading_process(database_url) as (say_too, answer_too):
         # Until this ends, both wait for the lock of the first table: then they really are there at once.
         with transaction(engine) as cursor:
-            alone(cursor, "clients")
+            lock_table(cursor, "clients")
             say("once 0")
             say_too("once 0")
             wait_until(
@@ -156,7 +156,7 @@ def test_two_processes_that_load_the_same_tables_at_once_both_succeed_one_after_
 
 def test_different_tables_are_loaded_at_the_same_time(engine):
     with transaction(engine) as cursor:
-        alone(cursor, "users")
+        lock_table(cursor, "users")
         assert warehouse.load(engine, shown([1]), run_id="test").inserted == 1
 
 
@@ -358,12 +358,12 @@ def test_a_database_that_will_not_have_us_is_asked_once_and_the_error_is_without
 def test_a_wrong_password_is_not_tried_again():
     """Supabase's pooler locks out an address that insists."""
     refused = psycopg2.OperationalError('FATAL:  password authentication failed for user "postgres"')
-    assert not passing(refused)
-    assert passing(psycopg2.OperationalError("FATAL:  the database system is starting up"))
-    assert passing(psycopg2.OperationalError("FATAL:  sorry, too many clients already"))
-    assert passing(psycopg2.OperationalError("server closed the connection unexpectedly"))
-    assert passing(psycopg2.InterfaceError("connection already closed"))
-    assert not passing(psycopg2.ProgrammingError("can't adapt type"))
+    assert not is_transient(refused)
+    assert is_transient(psycopg2.OperationalError("FATAL:  the database system is starting up"))
+    assert is_transient(psycopg2.OperationalError("FATAL:  sorry, too many clients already"))
+    assert is_transient(psycopg2.OperationalError("server closed the connection unexpectedly"))
+    assert is_transient(psycopg2.InterfaceError("connection already closed"))
+    assert not is_transient(psycopg2.ProgrammingError("can't adapt type"))
 
 
 def test_a_load_leaves_no_temporary_table_and_no_setting_behind(engine, rows):

@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 from gazelle_sync import warehouse
 from gazelle_sync.gazelle import Snapshot
 from gazelle_sync.tables import TABLES
-from gazelle_sync.tables.declaration import Connection, ReadAgain, Table, integer, moment, reference, text
+from gazelle_sync.tables.declaration import Connection, ReadAgain, Table, integer, reference, text, timestamp
 from gazelle_sync.warehouse import WarehouseError
 from gazelle_sync.warehouse.connection import transaction
 from gazelle_sync_tests.conftest import ALL
@@ -162,8 +162,8 @@ def test_a_column_that_a_declaration_gains_is_added_and_old_rows_are_kept(empty_
         "clients",
         integer("score", "score", "How good."),
         reference("billed_by", "billedBy.id", "Who bills.", to="users"),
-        dataclasses.replace(text("nick", "nick", "Nickname."), null=False),
-        moment("seen_at", "seenAt", "When seen.", null=False),
+        dataclasses.replace(text("nick", "nick", "Nickname."), nullable=False),
+        timestamp("seen_at", "seenAt", "When seen.", nullable=False),
     )
     assert set(warehouse.migrate(empty_engine, tables)) == {
         "column clients.score",
@@ -217,13 +217,13 @@ def test_nothing_is_dropped_renamed_or_retyped(empty_engine, ask):
 def test_a_table_that_is_declared_anew_gets_its_table_and_its_relations(empty_engine, ask):
     """As the README's example does with invoices, which timeline entries already point to."""
     warehouse.migrate(empty_engine)
-    entry = {"external_id": "tle_1", "occurred_at": ALL.moment(ALL.start), "invoice_external_id": "inv_1"}
+    entry = {"external_id": "tle_1", "occurred_at": ALL.start_of(ALL.start), "invoice_external_id": "inv_1"}
     warehouse.load(empty_engine, Canned(TABLES["timeline_entries"], [entry]), run_id="test")
     invoices = Table(
         name="invoices",
         comment="Invoices.",
         read=Connection("allInvoices"),
-        gone_when=ReadAgain(),
+        deletion_proved_by=ReadAgain(),
         columns=(
             reference("client", "client.id", "Whom it is for.", to="clients"),
             integer("number", "number", "Its number."),
@@ -271,7 +271,7 @@ def test_two_that_migrate_at_once_both_succeed_and_one_of_them_adds(empty_engine
 
 
 def test_a_migration_waits_for_a_load_and_a_load_for_a_migration(engine, rows):
-    from gazelle_sync.warehouse.locks import alone
+    from gazelle_sync.warehouse.locks import lock_table
 
     ended = threading.Event()
 
@@ -281,7 +281,7 @@ def test_a_migration_waits_for_a_load_and_a_load_for_a_migration(engine, rows):
 
     thread = threading.Thread(target=migrate)
     with transaction(engine) as cursor:
-        alone(cursor, "clients")
+        lock_table(cursor, "clients")
         thread.start()
         assert not ended.wait(0.4)
     assert ended.wait(10)

@@ -68,7 +68,7 @@ def test_a_table_that_is_not_there_is_an_error_that_names_it(empty_engine):
 
 
 def test_the_status_of_a_database_that_was_never_used_is_blank(empty_engine):
-    assert warehouse.status(empty_engine, ["users", "clients"]) == [TableStatus("users"), TableStatus("clients")]
+    assert warehouse.read_status(empty_engine, ["users", "clients"]) == [TableStatus("users"), TableStatus("clients")]
 
 
 def test_the_status_of_a_table_tells_of_its_last_attempt_and_its_last_good_one(engine):
@@ -79,7 +79,7 @@ def test_the_status_of_a_table_tells_of_its_last_attempt_and_its_last_good_one(e
     warehouse.load(engine, shown(range(38)), run_id="better")
     with pytest.raises(OSError, match="no network"):
         warehouse.load(engine, shown([], reading=fail), run_id="bad")
-    users, clients_ = warehouse.status(engine, ["users", "clients"])
+    users, clients_ = warehouse.read_status(engine, ["users", "clients"])
     assert users == TableStatus("users", rows=0)
     assert (clients_.rows, clients_.status, clients_.scope) == (38, "error", "all")
     assert clients_.error == "OSError: no network"
@@ -91,13 +91,13 @@ def test_the_log_of_a_run_has_its_tables_in_the_order_in_which_they_ended(engine
     warehouse.load(engine, Canned(TABLES["users"], [{"external_id": "usr_1"}]), run_id="this")
     warehouse.load(engine, Canned(TABLES["clients"], clients([1])), run_id="this")
     warehouse.load(engine, Canned(TABLES["clients"], clients([1])), run_id="other")
-    log = warehouse.run_log(engine, "this")
+    log = warehouse.read_run_log(engine, "this")
     assert [(row["table_name"], row["inserted"], row["status"]) for row in log] == [
         ("users", 1, "success"),
         ("clients", 1, "success"),
     ]
     assert all(row["seconds"] >= 0 for row in log)
-    assert warehouse.run_log(engine, "none") == []
+    assert warehouse.read_run_log(engine, "none") == []
 
 
 @pytest.fixture
@@ -120,20 +120,20 @@ def at(day):
 
 def test_the_last_load_that_covered_its_day_is_the_oldest_over_the_tables(engine, logged):
     names = ["appointments", "timeline_entries"]
-    assert warehouse.last_covered(engine, names) is None
+    assert warehouse.read_last_covered(engine, names) is None
     logged(("appointments", "all", "success", "2026-01-10 06:00Z"))
-    assert warehouse.last_covered(engine, names) is None
+    assert warehouse.read_last_covered(engine, names) is None
     logged(("timeline_entries", "all", "warning", "2026-01-08 06:00Z"))
-    assert warehouse.last_covered(engine, names) == at(8)
+    assert warehouse.read_last_covered(engine, names) == at(8)
     logged(("timeline_entries", "2026-01-01..2026-03-01", "success", "2026-01-12 06:00Z"))
-    assert warehouse.last_covered(engine, names) == at(10)
+    assert warehouse.read_last_covered(engine, names) == at(10)
 
 
 def test_a_backfill_a_failure_and_a_table_never_read_whole_cover_nothing(engine, logged):
     logged(("appointments", "2026-01-01..2026-03-01", "success", "2026-01-12 06:00Z"))
-    assert warehouse.last_covered(engine, ["appointments"]) is None
+    assert warehouse.read_last_covered(engine, ["appointments"]) is None
     logged(("appointments", "all", "error", "2026-01-13 06:00Z"))
-    assert warehouse.last_covered(engine, ["appointments"]) is None
+    assert warehouse.read_last_covered(engine, ["appointments"]) is None
     logged(("appointments", "all", "success", "2026-01-14 06:00Z"))
     logged(("appointments", "2019-01-01..2019-02-01", "success", "2026-01-20 06:00Z"))
-    assert warehouse.last_covered(engine, ["appointments"]) == at(14)
+    assert warehouse.read_last_covered(engine, ["appointments"]) == at(14)

@@ -13,7 +13,7 @@ from gazelle_sync import warehouse
 from gazelle_sync.sandbox import Sandbox
 from gazelle_sync.sandbox.faults import Fault
 from gazelle_sync.tables import TABLES, Scope
-from gazelle_sync.warehouse import Claim, LoadReport
+from gazelle_sync.warehouse import LoadReport, RowCheck
 from gazelle_sync_tests.conftest import ALL, TORONTO
 
 Mirror = Callable[..., LoadReport]
@@ -44,15 +44,15 @@ BREAKING = {
 }
 
 
-def claims_of(table: str) -> dict[str, Claim]:
-    return {claim.name: claim for claim in warehouse.claims(TABLES[table], TORONTO)}
+def claims_of(table: str) -> dict[str, RowCheck]:
+    return {claim.name: claim for claim in warehouse.row_checks(TABLES[table], TORONTO)}
 
 
 def broken(engine: Engine) -> set[str]:
     return {
         f"{table}: {name}"
         for table in TABLES
-        for name, verdict in warehouse.tested(engine, list(claims_of(table).values())).items()
+        for name, verdict in warehouse.run_checks(engine, list(claims_of(table).values())).items()
         if verdict.broken
     }
 
@@ -74,7 +74,7 @@ def test_a_claim_fails_on_data_that_is_broken_on_purpose(
     rows(BREAKING[claim])
     assert broken(engine) - before >= {claim}
     table, name = claim.split(": ")
-    verdict = warehouse.tested(engine, [claims_of(table)[name]])[name]
+    verdict = warehouse.run_checks(engine, [claims_of(table)[name]])[name]
     assert verdict.broken >= 1
     assert all(verdict.examples)
     assert len(verdict.examples) <= 5
@@ -86,8 +86,8 @@ def test_every_claim_is_shown_to_fail() -> None:
 
 
 def test_only_what_others_build_on_is_vital() -> None:
-    vital = {name for table in TABLES for name, claim in claims_of(table).items() if claim.vital}
-    assert vital == {"ids_are_unique_and_present"}
+    blocking = {name for table in TABLES for name, claim in claims_of(table).items() if claim.blocking}
+    assert blocking == {"ids_are_unique_and_present"}
 
 
 def test_a_child_whose_parent_came_late_is_given_a_day(
@@ -99,12 +99,12 @@ def test_a_child_whose_parent_came_late_is_given_a_day(
         "FROM gazelle.pianos); UPDATE gazelle.pianos SET synced_at = now() - interval '23 hours'"
     )
     known = "every_parent_is_known"
-    assert warehouse.tested(engine, [claims_of("pianos")[known]])[known].broken == 0
+    assert warehouse.run_checks(engine, [claims_of("pianos")[known]])[known].broken == 0
 
 
 def test_the_count_agrees_also_with_records_that_are_set_aside(engine: Engine, mirror_all: Callable[..., Any]) -> None:
     for name, report in mirror_all().items():
-        assert warehouse.rows_in_scope(engine, TABLES[name], ALL) == report.expected, name
+        assert warehouse.count_rows_in_scope(engine, TABLES[name], ALL) == report.expected, name
 
 
 def test_a_record_set_aside_by_another_months_load_does_not_count(
@@ -117,7 +117,7 @@ def test_a_record_set_aside_by_another_months_load_does_not_count(
     )
     march = Scope(TORONTO, date(2026, 3, 1), date(2026, 4, 1))
     report = mirror("appointments", march)
-    assert warehouse.rows_in_scope(engine, TABLES["appointments"], march) == report.expected
+    assert warehouse.count_rows_in_scope(engine, TABLES["appointments"], march) == report.expected
 
 
 def test_a_record_that_gazelle_counts_and_does_not_give_is_noticed(
@@ -126,4 +126,4 @@ def test_a_record_that_gazelle_counts_and_does_not_give_is_noticed(
     mirror_all()
     sandbox.faults.add(Fault("total_count", match="allPianos", times=None))
     report = mirror("pianos")
-    assert warehouse.rows_in_scope(engine, TABLES["pianos"], ALL) == report.expected - 1
+    assert warehouse.count_rows_in_scope(engine, TABLES["pianos"], ALL) == report.expected - 1

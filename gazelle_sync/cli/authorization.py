@@ -11,7 +11,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from gazelle_sync.environment import Misconfigured
+from gazelle_sync.environment.settings import Misconfigured
 from gazelle_sync.gazelle import NotAuthorized, OAuth
 from gazelle_sync.gazelle.auth import AUTHORIZE_PATH
 
@@ -39,7 +39,7 @@ def log_in(oauth: OAuth, base_url: str, client_id: str, port: int, show: Callabl
         redirect_uri = f"http://localhost:{server.server_port}{CALLBACK_PATH}"
         asked = {"client_id": client_id, "response_type": "code", "redirect_uri": redirect_uri, "state": state}
         show(f"{base_url.rstrip('/')}{AUTHORIZE_PATH}?{urlencode(asked)}")
-        oauth.exchange(code_of(wait_for_callback(server), state), redirect_uri)
+        oauth.exchange(check_answer(wait_for_callback(server), state), redirect_uri)
 
 
 class Callback(BaseHTTPRequestHandler):
@@ -76,7 +76,7 @@ def wait_for_callback(server: HTTPServer) -> dict[str, str]:
     )
 
 
-def code_of(answer: dict[str, str], state: str) -> str:
+def check_answer(answer: dict[str, str], state: str) -> str:
     if not secrets.compare_digest(answer.get("state", "").encode(), state.encode()):
         raise NotAuthorized(
             "The callback did not come from the address that was shown (its `state` is another). "

@@ -1,26 +1,20 @@
-"""The monitoring page: one HTML file that needs nothing else, and the figures that `gazelle-sync status` prints.
+"""The status page: one HTML file that needs nothing else.
 
-Keep out: where the figures come from (`warehouse`), and when the page is written (`assets`, `cli`).
+Keep out: the figures (`status`), and when the page is written (`assets`, `cli`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from html import escape
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Engine
-
-from gazelle_sync import warehouse
-from gazelle_sync.language import Speech
-from gazelle_sync.tables import TABLES
-from gazelle_sync.warehouse import OpenReject, RunLine, TableStatus
-
-# A day, and time for the run itself and for a retry.
-FRESH_FOR = timedelta(hours=26)
+from gazelle_sync.files import PUBLIC, replace_file
+from gazelle_sync.monitoring.status import Status
+from gazelle_sync.translations import Speech
+from gazelle_sync.warehouse import RunLine
 
 COLOURS = {"success": "#2e9d6a", "warning": "#d9a21b", "error": "#cf4a4a"}
 
@@ -37,55 +31,30 @@ svg { width: 100%; height: auto; } svg text { font-size: 11px; fill: currentColo
 """
 
 
-@dataclass(frozen=True)
-class Overview:
-    """What there is to see. `fresh` says of each table whether a load that covered its day is recent enough."""
-
-    states: list[TableStatus]
-    fresh: dict[str, bool | None]
-    runs: list[RunLine]
-    rejects: list[OpenReject]
+def write_page(file: Path, status: Status, zone: ZoneInfo, say: Speech) -> None:
+    """Writes the page to a file, which everybody may read; times are of `zone`."""
+    replace_file(file, render_page(status, zone, say), mode=PUBLIC)
 
 
-def overview(engine: Engine) -> Overview:
-    """Raises `WarehouseError`."""
-    covered = warehouse.covered(engine, TABLES)
-    now = datetime.now(timezone.utc)
-    return Overview(
-        warehouse.status(engine, TABLES),
-        {name: None if at is None else now - at <= FRESH_FOR for name, at in covered.items()},
-        warehouse.recent_runs(engine),
-        warehouse.open_rejects(engine),
-    )
-
-
-def write(file: Path, seen: Overview, zone: ZoneInfo, say: Speech) -> None:
-    """Replaces the file at once, so that nobody sees half a page."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f".{file.name}.new")
-    beside.write_text(html(seen, zone, say), encoding="utf-8")
-    beside.replace(file)
-
-
-def html(seen: Overview, zone: ZoneInfo, say: Speech) -> str:
+def render_page(status: Status, zone: ZoneInfo, say: Speech) -> str:
     def moment(at: datetime | None) -> str:
         return "" if at is None else f"{at.astimezone(zone):%Y-%m-%d %H:%M}"
 
-    def badge(status: str | None) -> str:
-        if status is None:
+    def badge(state: str | None) -> str:
+        if state is None:
             return f'<span class="quiet">{say("never")}</span>'
-        return f'<span class="status" style="background:{COLOURS[status]}">{say(status)}</span>'
+        return f'<span class="status" style="background:{COLOURS[state]}">{say(state)}</span>'
 
     tables = rows(
         (
-            escape(state.table),
-            number(state.rows),
-            f"<time>{moment(state.finished_at)}</time>",
-            {True: say("yes"), False: say("no"), None: ""}[seen.fresh[state.table]],
-            badge(state.status),
-            f'<span class="quiet">{escape(state.error or "")}</span>',
+            escape(table.table),
+            number(table.rows),
+            f"<time>{moment(table.finished_at)}</time>",
+            {True: say("yes"), False: say("no"), None: ""}[status.fresh[table.table]],
+            badge(table.status),
+            f'<span class="quiet">{escape(table.error or "")}</span>',
         )
-        for state in seen.states
+        for table in status.tables
     )
     rejects = rows(
         (
@@ -94,18 +63,18 @@ def html(seen: Overview, zone: ZoneInfo, say: Speech) -> str:
             escape(reject.reason),
             f"<time>{moment(reject.first_seen_at)}</time>",
         )
-        for reject in seen.rejects
+        for reject in status.rejects
     )
     return f"""<!doctype html>
-<html lang="{say("code")}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<html lang="{say.language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>gazelle-sync</title><style>{STYLE}</style></head><body>
 <h1>gazelle-sync</h1><p class="quiet">{say("as_of", at=moment(datetime.now(timezone.utc)))} ({escape(zone.key)})</p>
 <h2>{say("tables")}</h2>
 <table><tr>{headings(say, "table", "rows", "last", "fresh", "status", "reason")}</tr>{tables}</table>
-<h2>{say("rows_per_table")}</h2>{bars([(state.table, state.rows or 0) for state in seen.states])}
-<h2>{say("recent_runs", count=len(seen.runs))}</h2>{timeline(seen.runs, moment, say)}
-<h2>{say("open_rejects", count=len(seen.rejects))}</h2>
-{f"<table><tr>{headings(say, 'table', 'record', 'reason', 'since')}</tr>{rejects}</table>" if seen.rejects else ""}
+<h2>{say("rows_per_table")}</h2>{bars([(table.table, table.rows or 0) for table in status.tables])}
+<h2>{say("recent_runs", count=len(status.runs))}</h2>{timeline(status.runs, moment, say)}
+<h2>{say("open_rejects", count=len(status.rejects))}</h2>
+{f"<table><tr>{headings(say, 'table', 'record', 'reason', 'since')}</tr>{rejects}</table>" if status.rejects else ""}
 </body></html>
 """
 

@@ -8,16 +8,13 @@ from __future__ import annotations
 import logging
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import psycopg2
 from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import Engine
 
-from gazelle_sync.warehouse.connection import described, transaction
-
-if TYPE_CHECKING:
-    from gazelle_sync.warehouse.load import LoadReport
+from gazelle_sync.warehouse.connection import describe_error, transaction
+from gazelle_sync.warehouse.report import LoadReport
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +34,7 @@ COUNTS = (
 )
 
 
-def loaded(cursor: Cursor, run_id: str, report: LoadReport, started: datetime) -> None:
+def record_success(cursor: Cursor, run_id: str, report: LoadReport, started: datetime) -> None:
     """Within the load's own transaction: the log never tells of a load that did not happen."""
     cursor.execute(
         f"""
@@ -51,16 +48,18 @@ def loaded(cursor: Cursor, run_id: str, report: LoadReport, started: datetime) -
             report.scope,
             report.status,
             started,
-            spelt_out("; ".join(report.warnings)) or None,
+            escape_unstorable("; ".join(report.warnings)) or None,
             *(getattr(report, name) for name in COUNTS),
         ),
     )
 
 
-def failed(engine: Engine, *, run_id: str, table: str, scope: str, started: datetime, error: BaseException) -> None:
+def record_failure(
+    engine: Engine, *, run_id: str, table: str, scope: str, started: datetime, error: BaseException
+) -> None:
     """The error itself is raised by whoever calls; a database that can't be told is logged, and no more."""
     # What is no Exception ends the process: a signal, by whatever name it is raised.
-    why = spelt_out(f"{type(error).__name__}: {error}") if isinstance(error, Exception) else "interrupted"
+    why = escape_unstorable(f"{type(error).__name__}: {error}") if isinstance(error, Exception) else "interrupted"
     try:
         with transaction(engine) as cursor:
             cursor.execute(
@@ -71,18 +70,17 @@ def failed(engine: Engine, *, run_id: str, table: str, scope: str, started: date
                 (run_id, table, scope, started, why),
             )
     except psycopg2.Error as refused:
-        logger.error("sync_log could not be told that %s failed: %s", table, described(refused))  # noqa: TRY400
+        logger.error("sync_log could not be told that %s failed: %s", table, describe_error(refused))  # noqa: TRY400
 
 
-def spelt_out(text: str) -> str:
+def escape_unstorable(text: str) -> str:
     """With what can't be stored written as it would be in JSON, such as `\\u0000`."""
     return UNSTORABLE.sub(lambda character: f"\\u{ord(character[0]):04x}", text)
 
 
-def never_loaded(cursor: Cursor, table: str) -> bool:
-    cursor.execute(
-        "SELECT NOT EXISTS (SELECT FROM gazelle.sync_log WHERE table_name = %s AND status <> 'error')", (table,)
-    )
+def has_loads(cursor: Cursor, table: str) -> bool:
+    """Whether the table was ever loaded."""
+    cursor.execute("SELECT EXISTS (SELECT FROM gazelle.sync_log WHERE table_name = %s AND status <> 'error')", (table,))
     row = cursor.fetchone()
     assert row is not None
     return bool(row[0])

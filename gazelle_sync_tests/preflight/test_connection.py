@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gazelle_sync_tests.diagnosis.conftest import LINES, RECORDS
 from gazelle_sync_tests.hosting.servers import Server
+from gazelle_sync_tests.preflight.conftest import LINES, RECORDS
 from gazelle_sync_tests.project import Project, running
 
 Check = Callable[..., dict[str, tuple[bool, str]]]

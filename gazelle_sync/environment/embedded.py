@@ -16,10 +16,11 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import requests
 
-from gazelle_sync import environment
+from gazelle_sync.files import replace_file
 
 if TYPE_CHECKING:
     from gazelle_sync.sandbox import Sandbox
@@ -29,32 +30,25 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Services:
-    """Where the embedded services are, as the environment variables that would configure them."""
+    """Where the embedded services are."""
 
     database_url: str
     base_url: str
     api_key: str
 
-    def environment(self) -> dict[str, str]:
-        return {
-            "SUPABASE_DB_URL": self.database_url,
-            "GAZELLE_BASE_URL": self.base_url,
-            "GAZELLE_API_KEY": self.api_key,
-        }
-
 
 @cache
-def services(folder: Path) -> Services:
+def start_services(folder: Path, zone: ZoneInfo) -> Services:
     """Both services, started unless they run already; they end with the last process that uses them.
 
     PostgreSQL's data stays in `folder`. The sandbox is the one that `gazelle-sync sandbox` or
-    `gazelle-sync dev` runs, or else one of this process's own, with the account as it is made.
+    `gazelle-sync dev` runs, or else one of this process's own, with the account as of today in `zone`.
     """
-    base_url, api_key = shared_sandbox(folder) or own_sandbox()
-    return Services(database_url(folder), base_url, api_key)
+    base_url, api_key = find_shared_sandbox(folder) or start_sandbox(zone)
+    return Services(start_postgres(folder), base_url, api_key)
 
 
-def database_url(folder: Path) -> str:
+def start_postgres(folder: Path) -> str:
     # Here, as a configured installation does without it.
     with warnings.catch_warnings():
         # On a machine without XDG_RUNTIME_DIR it says that it uses a temporary folder; so it should.
@@ -65,16 +59,16 @@ def database_url(folder: Path) -> str:
     return get_server(folder / "postgres").get_uri()
 
 
-def own_sandbox() -> tuple[str, str]:
+def start_sandbox(zone: ZoneInfo) -> tuple[str, str]:
     # Here, as a configured installation does without it.
     from gazelle_sync.sandbox import Account, Sandbox  # noqa: PLC0415
 
-    sandbox = Sandbox(Account.typical(datetime.now(environment.settings().zone).date()))
+    sandbox = Sandbox(Account.typical(datetime.now(zone).date()))
     sandbox.start()
     return sandbox.url, sandbox.api_key
 
 
-def shared_sandbox(folder: Path) -> tuple[str, str] | None:
+def find_shared_sandbox(folder: Path) -> tuple[str, str] | None:
     """The sandbox that another process announced, if it still answers."""
     try:
         announced = json.loads((folder / "sandbox.json").read_text())
@@ -85,11 +79,10 @@ def shared_sandbox(folder: Path) -> tuple[str, str] | None:
 
 
 @contextmanager
-def announced(folder: Path, sandbox: Sandbox) -> Iterator[None]:
+def announce(folder: Path, sandbox: Sandbox) -> Iterator[None]:
     """Lets other processes find the sandbox while it runs."""
-    folder.mkdir(parents=True, exist_ok=True)
     file = folder / "sandbox.json"
-    file.write_text(json.dumps({"url": sandbox.url, "api_key": sandbox.api_key}))
+    replace_file(file, json.dumps({"url": sandbox.url, "api_key": sandbox.api_key}))
     try:
         yield
     finally:

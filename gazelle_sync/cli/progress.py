@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from gazelle_sync.language import Speech
+from gazelle_sync.translations import Speech
 
 # Seconds between two plain lines about one table.
 PAUSE = 10.0
@@ -53,7 +53,7 @@ class Lines(logging.Handler):
 
 
 @contextmanager
-def shown(console: Console, say: Speech) -> Iterator[None]:
+def show_progress(console: Console, say: Speech) -> Iterator[None]:
     """Shows the progress of what runs inside: on a terminal bars and warnings, in a log every line."""
     progress, ours = logging.getLogger("gazelle_sync.progress"), logging.getLogger("gazelle_sync")
     bars = Progress(

@@ -17,16 +17,16 @@ from sqlalchemy import Engine
 from sqlalchemy.dialects import postgresql as pg
 
 from gazelle_sync.tables import TABLES, Table
-from gazelle_sync.warehouse.connection import WarehouseError, described, persistently, transaction
+from gazelle_sync.warehouse.connection import WarehouseError, describe_error, transaction, with_retries
 from gazelle_sync.warehouse.schema import OWNER_ONLY, SCHEMA, metadata
 
 # Declared type → what does as well: it holds every value that the sync writes.
 AS_GOOD = {"text": {"character varying"}, "integer": {"bigint", "numeric"}}
 
 
-def server(engine: Engine) -> str:
+def check_server(engine: Engine) -> str:
     """The server's version. Raises `WarehouseError` when it can't be reached, or is too old."""
-    (version, number), *_ = rows(
+    (version, number), *_ = fetch_once(
         engine, "SELECT current_setting('server_version'), current_setting('server_version_num')::int"
     )
     if number < 150000:
@@ -34,7 +34,7 @@ def server(engine: Engine) -> str:
     return f"PostgreSQL {version}"
 
 
-def clock_ahead(engine: Engine) -> float:
+def measure_clock(engine: Engine) -> float:
     """How many seconds the database's clock is ahead of this machine's. Raises `WarehouseError`."""
 
     def work() -> float:
@@ -44,26 +44,28 @@ def clock_ahead(engine: Engine) -> float:
             (theirs,) = cursor.fetchone() or (before,)
             return float(theirs) - (before + time.time()) / 2
 
-    return persistently(work, "Reading the database's clock", attempts=1)
+    return with_retries(work, "Reading the database's clock", attempts=1)
 
 
-def pooler(engine: Engine) -> str | None:
+def detect_pooler(engine: Engine) -> str | None:
     """`transaction` or `session`, the mode of the pooler that answers; None when the server itself does.
 
     A pooler gives its clients a number of its own for their connection, and the server knows another. In session
     mode two open connections have a server process each; in transaction mode the idle one lends its own.
     """
     try:
-        with closing(alone(engine)) as first, closing(alone(engine)) as second:
-            if process(first) == first.info.backend_pid:
+        with closing(open_autocommit(engine)) as first, closing(open_autocommit(engine)) as second:
+            if read_process_id(first) == first.info.backend_pid:
                 return None
             # Somebody else may get the process that was just given back, so it is tried more than once.
-            return "transaction" if any(process(first) == process(second) for _ in range(5)) else "session"
+            return (
+                "transaction" if any(read_process_id(first) == read_process_id(second) for _ in range(5)) else "session"
+            )
     except psycopg2.Error as error:
-        raise WarehouseError(f"Looking for a pooler failed: {described(error)}") from None
+        raise WarehouseError(f"Looking for a pooler failed: {describe_error(error)}") from None
 
 
-def alone(engine: Engine) -> Connection:
+def open_autocommit(engine: Engine) -> Connection:
     """A connection where each statement is a transaction."""
     pooled: Any = engine.raw_connection()
     pooled.detach()
@@ -72,16 +74,16 @@ def alone(engine: Engine) -> Connection:
     return connection
 
 
-def process(connection: Connection) -> int:
+def read_process_id(connection: Connection) -> int:
     """The number of the server's process that answers now."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         return int((cursor.fetchone() or (0,))[0])
 
 
-def privileges(engine: Engine) -> str:
+def check_privileges(engine: Engine) -> str:
     """The role that the sync uses. Raises `WarehouseError` with the rights that it lacks."""
-    (role, database, schema, may_create, may_stage, closed, hidden), *_ = rows(
+    (role, database, schema, may_create, may_stage, closed, hidden), *_ = fetch_once(
         engine,
         """
         SELECT quote_ident(current_user), quote_ident(current_database()), to_regnamespace('gazelle')::text,
@@ -100,7 +102,7 @@ def privileges(engine: Engine) -> str:
                        AND NOT (SELECT rolbypassrls OR rolsuper FROM pg_roles WHERE rolname = current_user)
                      ORDER BY 1)
         """,
-        {"ours": ours(TABLES)},
+        {"ours": own_tables(TABLES)},
     )
     if not may_create:
         what = f"USAGE, CREATE ON SCHEMA {schema}" if schema else f"CREATE ON DATABASE {database}"
@@ -118,17 +120,17 @@ def privileges(engine: Engine) -> str:
     if hidden:
         raise WarehouseError(
             f"Row level security hides {', '.join(hidden)} from the role {role}, which is not their owner. As the "
-            f"owner, run: {statements('ALTER TABLE gazelle.{} OWNER TO ' + role, hidden)}"
+            f"owner, run: {repeat_statement('ALTER TABLE gazelle.{} OWNER TO ' + role, hidden)}"
         )
     return f"role {role}"
 
 
-def altered(engine: Engine, tables: Mapping[str, Table] = TABLES) -> None:
+def check_column_types(engine: Engine, tables: Mapping[str, Table] = TABLES) -> None:
     """Raises `WarehouseError` with the columns that have another type than the declared one.
 
     `id` is the database's own affair: a table that was taken over keeps the ids that it had.
     """
-    found = rows(
+    found = fetch_once(
         engine,
         """
         SELECT relname, attname, format_type(atttypid, atttypmod)
@@ -151,41 +153,41 @@ def altered(engine: Engine, tables: Mapping[str, Table] = TABLES) -> None:
     if wrong:
         told = ", ".join(f"{table}.{column} is {there}, declared {meant}" for table, column, there, meant in wrong)
         mending = " ".join(
-            f'ALTER TABLE gazelle."{table}" ALTER "{column}" TYPE {meant} USING "{column}"{converted(there, meant)};'
+            f'ALTER TABLE gazelle."{table}" ALTER "{column}" TYPE {meant} USING "{column}"{conversion(there, meant)};'
             for table, column, there, meant in wrong
         )
         raise WarehouseError(f"{told}. As the owner, look at what it holds, and run: {mending}")
 
 
-def converted(there: str, meant: str) -> str:
+def conversion(there: str, meant: str) -> str:
     """Times without a zone are in UTC, as `migrate` takes them to be."""
     return " AT TIME ZONE 'UTC'" if "with time zone" in meant and "without" in there else f"::{meant}"
 
 
-def unprotected(engine: Engine, tables: Mapping[str, Table] = TABLES) -> int:
+def check_row_security(engine: Engine, tables: Mapping[str, Table] = TABLES) -> int:
     """How many of our tables there are. Raises `WarehouseError` with those that have row level security off."""
-    found = rows(
+    found = fetch_once(
         engine,
         "SELECT relname, relrowsecurity FROM pg_class WHERE relnamespace = to_regnamespace('gazelle') "
         "AND relkind IN ('r', 'p') AND relname = ANY (%(ours)s) ORDER BY relname",
-        {"ours": ours(tables)},
+        {"ours": own_tables(tables)},
     )
     if off := [name for name, protected in found if not protected]:
         raise WarehouseError(
             f"Row level security is off on {', '.join(off)}: a grant shows every row. As the owner, run (who read "
-            f"until now, needs a policy): {statements('ALTER TABLE gazelle.{} ENABLE ROW LEVEL SECURITY', off)}"
+            f"until now, needs a policy): {repeat_statement('ALTER TABLE gazelle.{} ENABLE ROW LEVEL SECURITY', off)}"
         )
     return len(found)
 
 
-def too_open(engine: Engine) -> None:
+def check_grants(engine: Engine) -> None:
     """Raises `WarehouseError` with what the public's roles may touch that nobody meant them to.
 
     `anon` is everybody who has the project's public key, so nothing here is for it. A grant to `authenticated` is
     meant where a policy for it stands beside it. Nobody but its owner gets the token.
     """
     # pg_class.reloptions holds a boolean as it was written.
-    found = rows(
+    found = fetch_once(
         engine,
         """
         SELECT relname, rolname FROM pg_class AS relation CROSS JOIN pg_roles AS role
@@ -221,10 +223,10 @@ def too_open(engine: Engine) -> None:
         raise WarehouseError(f"{told}, and no policy says that they should. As the owner, run: {mending}")
 
 
-def exposed(engine: Engine) -> bool | None:
+def check_rest_api(engine: Engine) -> bool | None:
     """Whether the REST API serves schema `gazelle`; None where that can't be seen: no PostgREST, or its settings are
     not in the database. Raises `WarehouseError` when they are, and do not name it."""
-    schemas = rows(
+    schemas = fetch_once(
         engine,
         """
         SELECT split_part(item, '=', 2) FROM pg_db_role_setting JOIN pg_roles ON pg_roles.oid = setrole,
@@ -246,15 +248,15 @@ def exposed(engine: Engine) -> bool | None:
     return True
 
 
-def ours(tables: Mapping[str, Table]) -> list[str]:
+def own_tables(tables: Mapping[str, Table]) -> list[str]:
     return [table.name for table in metadata(tables).tables.values()]
 
 
-def statements(pattern: str, names: list[str]) -> str:
+def repeat_statement(pattern: str, names: list[str]) -> str:
     return " ".join(f"{pattern.format(name)};" for name in names)
 
 
-def rows(engine: Engine, query: str, parameters: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
+def fetch_once(engine: Engine, query: str, parameters: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
     """Asked once: whoever asks for a check waits in front of it."""
 
     def work() -> list[tuple[Any, ...]]:
@@ -262,4 +264,4 @@ def rows(engine: Engine, query: str, parameters: Mapping[str, object] | None = N
             cursor.execute(query, parameters or {})
             return cursor.fetchall()
 
-    return persistently(work, "Reading the database", attempts=1)
+    return with_retries(work, "Reading the database", attempts=1)

@@ -15,21 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
-from filelock import FileLock
 from sqlalchemy import Engine
 
 from gazelle_sync import warehouse
-from gazelle_sync.alerts import Alerts, Incident, Kind, heartbeat
+from gazelle_sync.alerts import Alerts, Incident, Kind, send_heartbeat
+from gazelle_sync.files import hold_lock, replace_file
 from gazelle_sync.jobs import NIGHTLY_TAG
-from gazelle_sync.page import FRESH_FOR
+from gazelle_sync.monitoring.freshness import is_fresh
 from gazelle_sync.resources import AlertsResource, PostgresResource
-from gazelle_sync.services import VAR
 from gazelle_sync.tables import TABLES
 
 logger = logging.getLogger(__name__)
 
-# What was looked at, by whichever process.
-MEMORY = VAR / "watch.json"
+# Seconds. Another process that looks keeps the memory for as long as that takes.
+PATIENCE = 60.0
 
 # A whole mirror of ten years takes minutes.
 HUNG_AFTER = timedelta(hours=1)
@@ -49,12 +48,14 @@ RETRIED_WITHIN = timedelta(minutes=2)
 BACKFILLS = 20
 
 
-def watch_over(instance: DagsterInstance, postgres: PostgresResource, alerts: AlertsResource) -> Watch:
+def make_watcher(instance: DagsterInstance, postgres: PostgresResource, alerts: AlertsResource) -> Watcher:
     """As the environment configures it."""
-    return Watch(instance, postgres.engine(), alerts.alerts(), MEMORY, alerts.ui_url, alerts.heartbeat_url)
+    settings = alerts.settings()
+    memory = settings.var / "watch.json"
+    return Watcher(instance, postgres.engine(), alerts.alerts(), memory, settings.ui_url, settings.heartbeat_url)
 
 
-class Watch:
+class Watcher:
     """Looks at an instance and a database, and raises and clears incidents.
 
     `memory` is a file; `ui_url` is where the Dagster UI is, for links; `heartbeat_url` is asked after each good
@@ -73,26 +74,23 @@ class Watch:
 
     def look(self) -> None:
         """At all that happened since the last look. What fails here is looked at again the next time."""
-        with self._remembered() as memory:
-            self._runs(memory)
-            self._hung_runs()
-            self._backfills(memory)
-            self._stale_tables()
-        with self._remembered() as memory:
+        with self._hold_memory() as memory:
+            self._look_at_runs(memory)
+            self._look_for_hung_runs()
+            self._look_at_backfills(memory)
+            self._look_for_stale_tables()
+        with self._hold_memory() as memory:
             if memory.get("heartbeat_due"):
-                heartbeat(self._heartbeat_url)
+                send_heartbeat(self._heartbeat_url)
                 memory["heartbeat_due"] = False
 
     @contextmanager
-    def _remembered(self) -> Iterator[dict[str, Any]]:
+    def _hold_memory(self) -> Iterator[dict[str, Any]]:
         """The memory, written back unless an exception is raised."""
-        self._memory.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{self._memory}.lock"):
+        with hold_lock(self._memory, timeout=PATIENCE):
             memory = self._read()
             yield memory
-            written = self._memory.with_suffix(".new")
-            written.write_text(json.dumps(memory))
-            written.replace(self._memory)
+            replace_file(self._memory, json.dumps(memory))
 
     def _read(self) -> dict[str, Any]:
         if not self._memory.exists():
@@ -104,7 +102,7 @@ class Watch:
             logger.warning("%s could not be understood, and is begun anew", self._memory)
             return {}
 
-    def _runs(self, memory: dict[str, Any]) -> None:
+    def _look_at_runs(self, memory: dict[str, Any]) -> None:
         """Runs that ended since the last look, in the order in which they did."""
         start = datetime.now(timezone.utc) - FIRST_LOOK
         seen_until = datetime.fromisoformat(memory.get("seen_until", start.isoformat()))
@@ -118,50 +116,50 @@ class Watch:
         for record in records:
             run = record.dagster_run
             if run.run_id not in seen and RETRIED_BY not in run.tags:
-                if undecided(record):
+                if is_undecided(record):
                     break
                 if run.is_success:
-                    self._run_succeeded(record, memory)
+                    self._note_success(record, memory)
                 else:
-                    self._run_failed(record, memory)
-                self._checks(record)
+                    self._note_failure(record, memory)
+                self._look_at_checks(record)
             memory["seen_until"] = record.update_timestamp.isoformat()
             # A run can be touched after its end, and come up again.
             seen = memory["seen"] = list(dict.fromkeys([*seen, run.run_id]))[-SEEN_KEPT:]
 
-    def _run_failed(self, record: RunRecord, memory: dict[str, Any]) -> None:
+    def _note_failure(self, record: RunRecord, memory: dict[str, Any]) -> None:
         run = record.dagster_run
         if NIGHTLY_TAG in run.tags:
             memory["heartbeat_due"] = False
-        steps = self._events(record, DagsterEventType.STEP_FAILURE)
+        steps = self._read_events(record, DagsterEventType.STEP_FAILURE)
         # A run that never got to a step: its process died, or it could not be launched.
-        events = steps or self._events(record, DagsterEventType.RUN_FAILURE)
+        events = steps or self._read_events(record, DagsterEventType.RUN_FAILURE)
         for event in events:
-            if stopped_by_check(event):
+            if is_stopped_by_check(event):
                 continue
             about = table_of(event.step_key) if event.step_key else run.job_name
-            self._raise(Kind.RUN_FAILED, f"run:{about}", about, ended(record), reason(event), run.run_id)
+            self._open(Kind.RUN_FAILED, f"run:{about}", about, end_of(record), reason_of_event(event), run.run_id)
 
-    def _run_succeeded(self, record: RunRecord, memory: dict[str, Any]) -> None:
+    def _note_success(self, record: RunRecord, memory: dict[str, Any]) -> None:
         run = record.dagster_run
-        for event in self._events(record, DagsterEventType.STEP_SUCCESS):
-            self._alerts.well(f"run:{table_of(event.step_key)}", ended(record))
-        self._alerts.well(f"run:{run.job_name}", ended(record))
+        for event in self._read_events(record, DagsterEventType.STEP_SUCCESS):
+            self._alerts.resolve(f"run:{table_of(event.step_key)}", end_of(record))
+        self._alerts.resolve(f"run:{run.job_name}", end_of(record))
         if self._heartbeat_url and NIGHTLY_TAG in run.tags:
             memory["heartbeat_due"] = True
 
-    def _checks(self, record: RunRecord) -> None:
-        for event in self._events(record, DagsterEventType.ASSET_CHECK_EVALUATION):
+    def _look_at_checks(self, record: RunRecord) -> None:
+        for event in self._read_events(record, DagsterEventType.ASSET_CHECK_EVALUATION):
             evaluation = event.asset_check_evaluation_data
             about = f"{evaluation.asset_key.path[-1]}: {evaluation.check_name}"
             key = f"check:{about}"
             if evaluation.passed:
-                self._alerts.well(key, ended(record))
+                self._alerts.resolve(key, end_of(record))
             else:
                 found = "; ".join(f"{name}: {value.value}" for name, value in evaluation.metadata.items())
-                self._raise(Kind.CHECK_FAILED, key, about, ended(record), found, record.dagster_run.run_id)
+                self._open(Kind.CHECK_FAILED, key, about, end_of(record), found, record.dagster_run.run_id)
 
-    def _hung_runs(self) -> None:
+    def _look_for_hung_runs(self) -> None:
         hung = {}
         for record in self._instance.get_run_records(RunsFilter(statuses=AT_WORK)):
             started = datetime.fromtimestamp(record.start_time or record.create_timestamp.timestamp(), timezone.utc)
@@ -169,12 +167,12 @@ class Watch:
                 hung[f"hung:{record.dagster_run.run_id}"] = (record.dagster_run, started)
         for key, (run, started) in hung.items():
             why = f"started {HUNG_AFTER} ago or more, and has not ended; later runs wait behind it"
-            self._raise(Kind.RUN_HUNG, key, run.job_name, started, why, run.run_id)
+            self._open(Kind.RUN_HUNG, key, run.job_name, started, why, run.run_id)
         for incident in self._alerts.open_incidents():
             if incident.kind is Kind.RUN_HUNG and incident.key not in hung:
-                self._alerts.well(incident.key)
+                self._alerts.resolve(incident.key)
 
-    def _backfills(self, memory: dict[str, Any]) -> None:
+    def _look_at_backfills(self, memory: dict[str, Any]) -> None:
         """A backfill can fail without a run; a later one that completes for the same table makes it well."""
         told = memory.get("backfills", [])
         for backfill in reversed(self._instance.get_backfills(limit=BACKFILLS)):
@@ -185,16 +183,16 @@ class Watch:
             if backfill.status.value == "FAILED" and backfill.backfill_id not in told:
                 told = memory["backfills"] = [*told, backfill.backfill_id][-BACKFILLS:]
                 why = reason_of(backfill.error) if backfill.error else "no reason given"
-                self._raise(Kind.BACKFILL_FAILED, f"backfill:{backfill.backfill_id}", tables, began, why, None)
+                self._open(Kind.BACKFILL_FAILED, f"backfill:{backfill.backfill_id}", tables, began, why, None)
             elif backfill.status.value == "COMPLETED_SUCCESS":
                 for incident in self._alerts.open_incidents():
                     if incident.kind is Kind.BACKFILL_FAILED and incident.about == tables and incident.since < began:
-                        self._alerts.well(incident.key)
+                        self._alerts.resolve(incident.key)
 
-    def _stale_tables(self) -> None:
+    def _look_for_stale_tables(self) -> None:
         """By the log, which knows what a load covered: the backfill of an old month makes nothing fresh."""
         try:
-            covered = warehouse.covered(self._engine, TABLES)
+            covered = warehouse.read_covered(self._engine, TABLES)
         except warehouse.WarehouseError as error:
             # A run that can't reach the database fails, and that is told.
             logger.warning("whether tables are stale could not be looked up: %s", error)
@@ -202,21 +200,21 @@ class Watch:
         for name, at in covered.items():
             if at is None:
                 continue
-            if datetime.now(timezone.utc) - at > FRESH_FOR:
-                self._raise(Kind.TABLE_STALE, f"stale:{name}", name, at, f"last read {at:%Y-%m-%d %H:%M} UTC", None)
+            if not is_fresh(at):
+                self._open(Kind.TABLE_STALE, f"stale:{name}", name, at, f"last read {at:%Y-%m-%d %H:%M} UTC", None)
             else:
-                self._alerts.well(f"stale:{name}", at)
+                self._alerts.resolve(f"stale:{name}", at)
 
-    def _events(self, record: RunRecord, kind: DagsterEventType) -> list[DagsterEvent]:
+    def _read_events(self, record: RunRecord, kind: DagsterEventType) -> list[DagsterEvent]:
         records = self._instance.get_records_for_run(record.dagster_run.run_id, of_type=kind).records
         return [event for entry in records if (event := entry.event_log_entry.dagster_event)]
 
-    def _raise(self, kind: Kind, key: str, about: str, since: datetime, why: str, run_id: str | None) -> None:
+    def _open(self, kind: Kind, key: str, about: str, since: datetime, why: str, run_id: str | None) -> None:
         link = f"{self._ui_url}/runs/{run_id}" if run_id else self._ui_url
-        self._alerts.raise_(Incident(kind, key, about, since, why, link))
+        self._alerts.open(Incident(kind, key, about, since, why, link))
 
 
-def ended(record: RunRecord) -> datetime:
+def end_of(record: RunRecord) -> datetime:
     return datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), timezone.utc)
 
 
@@ -225,20 +223,20 @@ def table_of(step_key: str | None) -> str:
     return (step_key or "").removeprefix("gazelle__")
 
 
-def undecided(record: RunRecord) -> bool:
+def is_undecided(record: RunRecord) -> bool:
     """Whether a run failed that Dagster may be about to start again."""
     if record.dagster_run.tags.get(WILL_RETRY) != "true":
         return False
-    return datetime.now(timezone.utc) - ended(record) < RETRIED_WITHIN
+    return datetime.now(timezone.utc) - end_of(record) < RETRIED_WITHIN
 
 
-def stopped_by_check(event: DagsterEvent) -> bool:
+def is_stopped_by_check(event: DagsterEvent) -> bool:
     """Whether a step failed for nothing but a check that blocks, which is told as such."""
     error = event.step_failure_data.error if event.is_step_failure else None
     return error is not None and error.cls_name == "DagsterAssetCheckFailedError"
 
 
-def reason(event: DagsterEvent) -> str:
+def reason_of_event(event: DagsterEvent) -> str:
     """Why a step or a run failed: the innermost cause, without its traceback."""
     # Of a process that died, Dagster knows no more than that.
     data = event.event_specific_data

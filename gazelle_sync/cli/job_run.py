@@ -14,16 +14,16 @@ from typing import Any, TypeVar
 
 from dagster import ConfigurableResource, DagsterInstance, PartitionKeyRange
 
-from gazelle_sync import environment, warehouse
+from gazelle_sync import warehouse
 from gazelle_sync.alerts import NotSent
 from gazelle_sync.assets import asset_key
 from gazelle_sync.definitions import alerts, defs, partitions, postgres, settings
-from gazelle_sync.environment import Misconfigured
-from gazelle_sync.jobs import SYNC, nightly_tags, range_tags
+from gazelle_sync.environment.settings import Misconfigured
+from gazelle_sync.jobs import PARTITIONED, SYNC, nightly_tags, range_tags
+from gazelle_sync.monitoring.incidents import make_watcher, reason_of_event, table_of
 from gazelle_sync.partitions import range_of_days, rolling_range, whole_range
-from gazelle_sync.schedules import NIGHTLY_AT, last_covered
+from gazelle_sync.schedules import NIGHTLY_AT, read_last_covered
 from gazelle_sync.tables import TABLES
-from gazelle_sync.watch import reason, table_of, watch_over
 
 Resource = TypeVar("Resource", bound=ConfigurableResource[Any])
 
@@ -48,8 +48,8 @@ def months_to_read(*, full: bool, days: tuple[date, date] | None) -> PartitionKe
         return whole_range(partitions)
     if days is None:
         now = datetime.now(settings.zone)
-        with initialized(postgres) as database:
-            return rolling_range(partitions, now.date(), last_covered(database, now))
+        with initialize(postgres) as database:
+            return rolling_range(partitions, now.date(), read_last_covered(database, now))
     months = range_of_days(partitions, *days)
     if months.start > months.end:
         whole = whole_range(partitions)
@@ -60,7 +60,7 @@ def months_to_read(*, full: bool, days: tuple[date, date] | None) -> PartitionKe
     return months
 
 
-def due(now: datetime) -> bool:
+def is_due(now: datetime) -> bool:
     """Whether the nightly run is still to be done: some table was not read since it was last 02:00, by `now`'s clock.
 
     For whoever starts runs by a clock in another zone, or more often than needed.
@@ -68,25 +68,26 @@ def due(now: datetime) -> bool:
     at = datetime.combine(now.date(), NIGHTLY_AT, now.tzinfo)
     if at > now:
         at = datetime.combine(now.date() - timedelta(days=1), NIGHTLY_AT, now.tzinfo)
-    with initialized(postgres) as database:
-        covered = warehouse.last_covered(database.engine(), TABLES)
+    with initialize(postgres) as database:
+        covered = warehouse.read_last_covered(database.engine(), TABLES)
     # As moments: on the night when clocks go forward, 02:00 is the same as 03:00.
     return covered is None or covered < at.astimezone(timezone.utc)
 
 
-def run(tables: Sequence[str], months: PartitionKeyRange, *, nightly: bool, allow_mass_delete: bool) -> Outcome:
+def run_job(tables: Sequence[str], months: PartitionKeyRange, *, nightly: bool, allow_mass_delete: bool) -> Outcome:
     """Runs the job for these tables, or all. Failures are in the outcome, not raised.
 
     A `nightly` run is one that the outside watcher of the heartbeat expects.
     """
-    os.environ.setdefault("DAGSTER_HOME", str(environment.ROOT))
+    os.environ.setdefault("DAGSTER_HOME", str(settings.root))
     names = [name for name in TABLES if name in tables or not tables]
     ops = {asset_key(name).to_python_identifier(): {"config": {"allow_mass_delete": True}} for name in names}
+    tags = nightly_tags(months) if nightly else range_tags(months)
     with DagsterInstance.get() as instance:
         result = defs.resolve_job_def(SYNC.name).execute_in_process(
             instance=instance,
             asset_selection=[asset_key(name) for name in names] if tables else None,
-            tags=dict(nightly_tags(months) if nightly else range_tags(months)) if dated(names) else {},
+            tags=dict(tags) if any(name in PARTITIONED for name in names) else {},
             run_config={
                 "ops": ops if allow_mass_delete else {},
                 # The summary tells what happened; the whole story is in the log file and the UI.
@@ -94,17 +95,17 @@ def run(tables: Sequence[str], months: PartitionKeyRange, *, nightly: bool, allo
             },
             raise_on_error=False,
         )
-        not_sent = tell(instance)
+        not_sent = send_alerts(instance)
     try:
-        with initialized(postgres) as database:
-            log = warehouse.run_log(database.engine(), result.run_id)
+        with initialize(postgres) as database:
+            log = warehouse.read_run_log(database.engine(), result.run_id)
     except warehouse.WarehouseError:
         log = []
     logged = {line["table_name"] for line in log}
     # A run fails because a step did, and then has nothing to add; or before any step.
     failed = [event for event in result.all_events if event.is_step_failure]
     failed = failed or [event for event in result.all_events if event.is_run_failure]
-    failures = {table_of(event.step_key) or SYNC.name: reason(event) for event in failed}
+    failures = {table_of(event.step_key) or SYNC.name: reason_of_event(event) for event in failed}
     return Outcome(
         result.success,
         log,
@@ -114,18 +115,14 @@ def run(tables: Sequence[str], months: PartitionKeyRange, *, nightly: bool, allo
     )
 
 
-def dated(names: Sequence[str]) -> bool:
-    return any(TABLES[name].dated_by for name in names)
-
-
-def tell(instance: DagsterInstance) -> str | None:
+def send_alerts(instance: DagsterInstance) -> str | None:
     """Tells people what there is to tell, as the daemon would if there is one. Why that failed, or None."""
-    with initialized(alerts) as channels, initialized(postgres) as database:
-        if not channels.on:
+    with initialize(alerts) as channels, initialize(postgres) as database:
+        if not channels.is_on():
             return None
 
         def look() -> None:
-            watch_over(instance, database, channels).look()
+            make_watcher(instance, database, channels).look()
 
         failures = []
         # What can't be looked at, or a heartbeat that gets no answer, keeps nothing from being sent.
@@ -137,6 +134,6 @@ def tell(instance: DagsterInstance) -> str | None:
     return "; ".join(dict.fromkeys(failures)) or None
 
 
-def initialized(resource: Resource) -> AbstractContextManager[Resource]:
+def initialize(resource: Resource) -> AbstractContextManager[Resource]:
     """A resource with its environment variables read, as long as it is used."""
     return resource.process_config_and_initialize_cm()

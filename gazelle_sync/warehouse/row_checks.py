@@ -1,6 +1,7 @@
-"""What must be true of a table after a load: each claim is a name and the query of the rows that break it.
+"""What must be true of a table after a load: each check is a name and the query of the rows that break it.
 
-Keep out: when claims are tested and who is told (`checks`), what is refused before it gets in (`load`).
+What must hold of one table in particular is declared with it. Keep out: when checks run and who is told (the module
+`checks`), what is refused before it gets in (`load`).
 """
 
 from __future__ import annotations
@@ -13,65 +14,57 @@ from psycopg2 import sql
 from sqlalchemy import Engine
 
 from gazelle_sync.tables import TABLES, Scope, Table
-from gazelle_sync.warehouse.connection import fetched
+from gazelle_sync.tables.declaration import Rule
+from gazelle_sync.warehouse.connection import fetch
 from gazelle_sync.warehouse.schema import SCHEMA
 from gazelle_sync.warehouse.scope import condition
+from gazelle_sync.warehouse.tombstones import ROWS_TO_REFUSE, SHARE_TO_REFUSE
 
 
 @dataclass(frozen=True)
-class Claim:
-    """`breaking` selects the keys of the rows that break it. What is `vital` has to hold before others build on it."""
+class RowCheck:
+    """`breaking` selects the keys of the rows that break it. A `blocking` one must hold before others build on it."""
 
     name: str
     description: str
     breaking: sql.Composable
     parameters: Mapping[str, object] = field(default_factory=dict)
-    vital: bool = False
+    blocking: bool = False
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """How many rows break a claim, and the keys of the first few."""
+class RowCheckResult:
+    """How many rows break a check, and the keys of the first few."""
 
     broken: int
     examples: list[str]
 
 
-# What matters in one table in particular: name → what it says, and the condition that breaks it.
-OF_ONE_TABLE: dict[str, dict[str, tuple[str, str]]] = {
-    "users": {},
-    "clients": {"have_a_name": ("Every client has a name to be called by.", "btrim(t.company_name) = ''")},
-    "contacts": {"have_a_client": ("Every contact belongs to a client.", "t.client_external_id IS NULL")},
-    "pianos": {"have_a_client": ("Every piano belongs to a client.", "t.client_external_id IS NULL")},
-    "appointments": {
-        "end_after_they_start": ("Every appointment takes some time.", "t.duration_minutes <= 0"),
-        "fall_on_their_local_date": (
-            "The date and time are those of the start, in the company's time zone.",
-            "(t.appointment_date, t.appointment_time) IS DISTINCT FROM "
-            "((t.starts_at AT TIME ZONE %(zone)s)::date, (t.starts_at AT TIME ZONE %(zone)s)::time)",
-        ),
-    },
-    "appointment_pianos": {},
-    "timeline_entries": {"have_a_client": ("Every entry belongs to a client.", "t.client_external_id IS NULL")},
+# What breaks each rule of a declaration. `{column}` is the checked one; a local value was taken from `{timestamp}`.
+RULES: dict[Rule, str] = {
+    Rule.NOT_NULL: "{column} IS NULL",
+    Rule.NOT_BLANK: "btrim({column}) = ''",
+    Rule.POSITIVE: "{column} <= 0",
+    Rule.LOCAL: "{column} IS DISTINCT FROM ({timestamp} AT TIME ZONE %(zone)s)::{type}",
 }
 
 
-def claims(table: Table, zone: ZoneInfo, tables: Mapping[str, Table] = TABLES) -> Iterator[Claim]:
+def row_checks(table: Table, zone: ZoneInfo, tables: Mapping[str, Table] = TABLES) -> Iterator[RowCheck]:
     """Those of every table, then those of this one. Live rows are meant, placeholders aside."""
     target = sql.Identifier(SCHEMA, table.name)
     key = sql.SQL(" || '/' || ").join(sql.Identifier("t", name) for name in table.key)
     live = sql.SQL("SELECT {} FROM {} t WHERE t.deleted_at IS NULL AND t.synced_at IS NOT NULL AND ").format(
         key, target
     )
-    yield Claim(
+    yield RowCheck(
         "ids_are_unique_and_present",
         "Every row has Gazelle's id, and no two rows have the same.",
         sql.SQL("SELECT min({key}) FROM {target} t GROUP BY {key} HAVING {key} IS NULL OR count(*) > 1").format(
             key=key, target=target
         ),
-        vital=True,
+        blocking=True,
     )
-    yield Claim(
+    yield RowCheck(
         "every_parent_is_known",
         "No row has waited for more than a day for a record that it refers to.",
         sql.SQL(" UNION ").join(
@@ -87,46 +80,55 @@ def claims(table: Table, zone: ZoneInfo, tables: Mapping[str, Table] = TABLES) -
             ]
         ),
     )
-    yield Claim(
+    yield RowCheck(
         "no_row_is_set_aside",
         "Every record could be stored as Gazelle sent it.",
         sql.SQL("SELECT external_id FROM gazelle.rejected_rows WHERE table_name = %(table)s AND resolved_at IS NULL"),
         {"table": table.name},
     )
-    yield Claim(
+    yield RowCheck(
         "few_rows_vanished",
-        "The last load marked no more than a tenth of the table as deleted, or no more than 25 rows.",
+        f"The last load marked no more than {SHARE_TO_REFUSE:.0%} of the table as deleted, or {ROWS_TO_REFUSE} rows.",
         sql.SQL(
             "SELECT {key} FROM {target} t, (SELECT * FROM gazelle.sync_log WHERE table_name = %(table)s "
             "AND status <> 'error' ORDER BY finished_at DESC, id DESC LIMIT 1) log "
             # All that one load marks has the same moment, by the server's own clock.
             "WHERE t.deleted_at = (SELECT max(deleted_at) FROM {target}) "
-            "AND log.deleted > greatest(25, 0.1 * (SELECT count(*) FROM {target}))"
+            "AND log.deleted > greatest(%(rows_to_refuse)s, %(share_to_refuse)s * (SELECT count(*) FROM {target}))"
         ).format(key=key, target=target),
-        {"table": table.name},
+        {"table": table.name, "rows_to_refuse": ROWS_TO_REFUSE, "share_to_refuse": SHARE_TO_REFUSE},
     )
-    for name, (description, breaking) in OF_ONE_TABLE.get(table.name, {}).items():
-        yield Claim(name, description, live + sql.SQL(breaking), {"zone": zone.key} if "%(zone)s" in breaking else {})
+    for check in table.all_checks:
+        column = table.column(check.column)
+        timestamp = table.timestamp_of(column) or column
+        breaking = sql.SQL(RULES[check.rule]).format(
+            column=sql.Identifier("t", column.name),
+            timestamp=sql.Identifier("t", timestamp.name),
+            type=sql.SQL(column.type.sql),
+        )
+        yield RowCheck(
+            check.name, check.description, live + breaking, {"zone": zone.key} if check.rule is Rule.LOCAL else {}
+        )
 
 
-def tested(engine: Engine, claims: Sequence[Claim]) -> dict[str, Verdict]:
-    """A verdict on each of one table's claims, by its name. Raises `WarehouseError`."""
-    found = {claim.name: Verdict(0, []) for claim in claims}
+def run_checks(engine: Engine, checks: Sequence[RowCheck]) -> dict[str, RowCheckResult]:
+    """The result of each of one table's checks, by its name. Raises `WarehouseError`."""
+    found = {check.name: RowCheckResult(0, []) for check in checks}
     if not found:
         return found
     queries = [
         sql.SQL("(SELECT {}, count(*) OVER (), breaking.* FROM ({}) AS breaking LIMIT 5)").format(
-            sql.Literal(claim.name), claim.breaking
+            sql.Literal(check.name), check.breaking
         )
-        for claim in claims
+        for check in checks
     ]
-    parameters = {name: value for claim in claims for name, value in claim.parameters.items()}
-    for name, broken, key in fetched(engine, sql.SQL(" UNION ALL ").join(queries), parameters)[1]:
-        found[name] = Verdict(broken, [*found[name].examples, str(key)])
+    parameters = {name: value for check in checks for name, value in check.parameters.items()}
+    for name, broken, key in fetch(engine, sql.SQL(" UNION ALL ").join(queries), parameters)[1]:
+        found[name] = RowCheckResult(broken, [*found[name].examples, str(key)])
     return found
 
 
-def rows_in_scope(engine: Engine, table: Table, scope: Scope, tables: Mapping[str, Table] = TABLES) -> int:
+def count_rows_in_scope(engine: Engine, table: Table, scope: Scope, tables: Mapping[str, Table] = TABLES) -> int:
     """How many live records of the scope there are, those included that the last load could not store at all."""
     within, parameters = condition(table, scope, tables)
     key = sql.SQL(" || '/' || ").join(sql.Identifier("t", name) for name in table.key)
@@ -139,4 +141,4 @@ def rows_in_scope(engine: Engine, table: Table, scope: Scope, tables: Mapping[st
         "AND status <> 'error' ORDER BY finished_at DESC OFFSET 1 LIMIT 1), '-infinity') "
         "AND NOT EXISTS (SELECT FROM {target} t WHERE {key} = r.external_id))"
     ).format(target=sql.Identifier(SCHEMA, table.name), within=within, key=key)
-    return int(fetched(engine, query, {**parameters, "table": table.name})[1][0][0])
+    return int(fetch(engine, query, {**parameters, "table": table.name})[1][0][0])

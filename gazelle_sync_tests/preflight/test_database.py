@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 
 from gazelle_sync import warehouse
 from gazelle_sync_tests.conftest import query_rows
-from gazelle_sync_tests.diagnosis.conftest import login_role
 from gazelle_sync_tests.hosting.servers import Server
+from gazelle_sync_tests.preflight.conftest import login_role
 
 Check = Callable[..., dict[str, tuple[bool, str]]]
 Obeyed = Callable[[str], None]

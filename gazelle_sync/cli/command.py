@@ -1,0 +1,94 @@
+"""What all commands share: settings, language, exit codes, and a screen to write on.
+
+Exit codes: 0 done, warnings included; 1 failed; 2 misconfigured. Keep out: anything that one command does.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from gazelle_sync.environment import settings as environment
+from gazelle_sync.environment.settings import Misconfigured, load_files, read_settings
+from gazelle_sync.translations import Speech
+
+DATE = click.DateTime(["%Y-%m-%d"])
+PORT = click.IntRange(1, 65535)
+
+
+@contextmanager
+def freeze_imports() -> Iterator[None]:
+    """While modules are imported: they are there to stay, and need not be looked through for garbage, now or later."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def configured(command: Callable[..., int | None]) -> Callable[..., None]:
+    """Gives a command the settings and the speech; ends it with its exit code, and never with a traceback
+    for what a person can put right."""
+
+    @wraps(command)
+    def run(**options: Any) -> None:
+        with freeze_imports():
+            from gazelle_sync.gazelle import GazelleError  # noqa: PLC0415
+            from gazelle_sync.warehouse import WarehouseError  # noqa: PLC0415
+
+        # Paths in dagster.yaml, and the default of GAZELLE_TOKEN_FILE, are meant from here.
+        context = click.get_current_context()
+        context.obj = Path.cwd()
+        os.chdir(environment.ROOT)
+        # What a service manager sends ends a command as Ctrl-C does: in order. A shell's background job ignores
+        # the latter, and so would Dagster's processes, which take their handling of both from it.
+        for ending in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(ending, signal.default_int_handler)
+        # What a terminal has no sign for, such as ✓, is a question mark there, and not the end.
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="replace")
+        try:
+            load_files()
+            settings = read_settings()
+            code = command(settings=settings, say=Speech(settings.language), **options)
+        except Misconfigured as error:
+            click.echo(f"gazelle-sync: {error}", err=True)
+            code = 2
+        except (GazelleError, WarehouseError) as error:
+            click.echo(f"gazelle-sync: {error}", err=True)
+            code = 1
+        sys.exit(code or 0)
+
+    return run
+
+
+def started_in() -> Path:
+    """The folder that the command was started in, where the files that a person names are."""
+    folder: Path = click.get_current_context().obj
+    return folder
+
+
+def make_screen() -> Console:
+    """A log is not as narrow as rich takes it to be."""
+    return Console() if sys.stdout.isatty() else Console(width=120)
+
+
+def wait_for_interrupt() -> None:
+    """Returns when the process is asked to end."""
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        click.echo()

@@ -1,0 +1,130 @@
+"""What `gazelle-sync check` looks at, a finding for each, before anyone runs a sync. Nothing is changed.
+
+Keep out: how findings are shown (`check`), SQL (`warehouse.preflight`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from gazelle_sync import warehouse
+from gazelle_sync.environment import connections
+from gazelle_sync.environment.settings import Misconfigured, Settings
+from gazelle_sync.gazelle import GazelleError
+from gazelle_sync.translations import Speech
+from gazelle_sync.warehouse import WarehouseError
+
+# Seconds. Whoever asks for a check waits in front of it, and a run's patience is longer.
+PATIENCE = 10.0
+# Seconds. Tokens are renewed five minutes before they expire, and schedules go by the minute.
+MOST_SKEW = 60.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    what: str
+    good: bool
+    text: str
+
+
+def examine(settings: Settings, say: Speech) -> Iterator[Finding]:
+    """A finding for each thing that a sync, or who reads its tables, may stumble over."""
+    examination = Examination(settings, say)
+    yield Finding(say("check_configuration"), True, f"{settings.zone.key}, {settings.history_start}")
+    yield find(say("check_api"), examination.check_gazelle)
+    database = find(say("check_database"), lambda: warehouse.check_server(examination.engine))
+    yield database
+    for what, look in (
+        ("check_clock", examination.check_clock),
+        ("check_connection", examination.check_connection),
+        ("check_privileges", lambda: warehouse.check_privileges(examination.engine)),
+        ("check_tables", examination.check_tables),
+        ("check_row_security", examination.check_row_security),
+        ("check_readers", examination.check_readers),
+        ("check_rest", examination.check_rest_api),
+    ):
+        yield find(say(what), look) if database.good else Finding(say(what), False, say("not_checked"))
+    if settings.dagster_postgres_url:
+        yield find(say("check_records"), examination.check_records)
+
+
+def find(what: str, look: Callable[[], str]) -> Finding:
+    """What a look says, or the fault that it raises."""
+    try:
+        return Finding(what, True, look())
+    except (GazelleError, WarehouseError, Misconfigured) as error:
+        return Finding(what, False, str(error))
+
+
+class Examination:
+    """The looks: each says what it found in order, and raises what is not."""
+
+    def __init__(self, settings: Settings, say: Speech) -> None:
+        self.settings = settings
+        self.say = say
+
+    @property
+    def engine(self) -> warehouse.Engine:
+        return connections.make_engine(self.settings)
+
+    def check_gazelle(self) -> str:
+        client = connections.make_client(self.settings, patience=PATIENCE)
+        try:
+            # The smallest question that needs credentials.
+            client.execute("a first question", "query check { __typename }", {})
+        finally:
+            client.close()
+        check_skew("Gazelle", client.clock_ahead)
+        if not (self.settings.embedded or self.settings.api_key):
+            self.check_token_lasts()
+        return "sandbox" if self.settings.embedded else self.settings.base_url
+
+    def check_token_lasts(self) -> None:
+        if not connections.make_oauth(self.settings, connections.make_transport(self.settings)).lasts():
+            raise Misconfigured(self.say("token_does_not_last"))
+
+    def check_clock(self) -> str:
+        check_skew("the database", warehouse.measure_clock(self.engine))
+        return self.say("in_step")
+
+    def check_connection(self) -> str:
+        mode = warehouse.detect_pooler(self.engine)
+        return self.say(f"{mode}_pooler" if mode else "direct")
+
+    def check_tables(self) -> str:
+        """What a sync would add is no fault; what somebody made different is."""
+        warehouse.check_column_types(self.engine)
+        lacking = warehouse.list_missing(self.engine)
+        if not lacking:
+            return self.say("as_declared")
+        shown = ", ".join(lacking[:3]) + ("…" if len(lacking) > 3 else "")
+        return self.say("to_be_added", count=len(lacking), what=shown)
+
+    def check_row_security(self) -> str:
+        count = warehouse.check_row_security(self.engine)
+        return self.say("protected", count=count) if count else self.say("no_tables_yet")
+
+    def check_readers(self) -> str:
+        warehouse.check_grants(self.engine)
+        return self.say("nobody_else")
+
+    def check_rest_api(self) -> str:
+        return self.say("exposed" if warehouse.check_rest_api(self.engine) else "exposure_not_seen")
+
+    def check_records(self) -> str:
+        """Dagster listens to its database and sets options on its connections: neither passes a pooler."""
+        mode = warehouse.detect_pooler(warehouse.connect(self.settings.dagster_postgres_url))
+        if mode:
+            raise Misconfigured(self.say("records_through_pooler", mode=mode))
+        return self.say("direct")
+
+
+def check_skew(whose: str, ahead: float | None) -> None:
+    """Raises `Misconfigured` when the other's clock is too many seconds ahead, or behind."""
+    if ahead is not None and abs(ahead) > MOST_SKEW:
+        direction = "behind" if ahead > 0 else "ahead of"
+        raise Misconfigured(
+            f"This machine's clock is {abs(ahead):.0f} s {direction} {whose}'s, so tokens expire unnoticed "
+            "and times are wrong. Set it by the network: timedatectl set-ntp true"
+        )

@@ -1,0 +1,82 @@
+"""`gazelle-sync status`: what the log says, on the screen or as a page. Keep out: the figures (`monitoring.status`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+from rich.table import Table
+
+from gazelle_sync.cli.command import configured, make_screen, started_in
+from gazelle_sync.environment.settings import Settings
+from gazelle_sync.translations import Speech
+
+if TYPE_CHECKING:
+    from gazelle_sync.monitoring.status import Status
+
+
+@click.command()
+@click.option("--html", "file", type=click.Path(dir_okay=False), help="Write it as one self-contained page.")
+@configured
+def status(settings: Settings, say: Speech, file: str | None) -> None:
+    """Shows the last run of each table, the rows there are, the last runs, and what could not be stored."""
+    from gazelle_sync.environment import connections  # noqa: PLC0415
+    from gazelle_sync.monitoring.status import read_status  # noqa: PLC0415
+    from gazelle_sync.monitoring.status_page import write_page  # noqa: PLC0415
+
+    console = make_screen()
+    if settings.embedded:
+        console.print(say("banner"), style="yellow")
+    seen = read_status(connections.make_engine(settings))
+    if file:
+        write_page(started_in() / file, seen, settings.zone, say)
+        console.print(say("page_written", file=file))
+        return
+    console.print(make_table(seen, settings, say))
+    for state in seen.tables:
+        if state.error:
+            style = "red" if state.status == "error" else "yellow"
+            console.print(f"{state.table}: {state.error}", markup=False, style=style)
+    if seen.runs:
+        console.print("\n" + say("recent_runs", count=len(seen.runs)), style="bold")
+    for run in seen.runs:
+        told = say(
+            "run_told",
+            at=f"{run.started_at.astimezone(settings.zone):%Y-%m-%d %H:%M}",
+            status=say(run.status),
+            seconds=f"{run.seconds:.1f}",
+            fetched=run.fetched,
+            changed=run.changed,
+        )
+        console.print(told, style={"error": "red", "warning": "yellow"}.get(run.status, ""))
+    if seen.rejects:
+        console.print("\n" + say("open_rejects", count=len(seen.rejects)), style="bold")
+    for reject in seen.rejects:
+        console.print(f"{reject.table} {reject.external_id}: {reject.reason}", markup=False)
+
+
+def make_table(seen: Status, settings: Settings, say: Speech) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column(say("table"))
+    table.add_column(say("rows"), justify="right")
+    table.add_column(say("last"))
+    table.add_column(say("seconds"), justify="right")
+    table.add_column(say("scope"))
+    table.add_column(say("fresh"))
+    table.add_column(say("status"))
+    for state in seen.tables:
+        rows = "" if state.rows is None else str(state.rows)
+        if state.finished_at is None or state.seconds is None or state.status is None:
+            table.add_row(state.table, rows, "", "", "", "", say("never"), style="dim")
+            continue
+        table.add_row(
+            state.table,
+            rows,
+            f"{state.finished_at.astimezone(settings.zone):%Y-%m-%d %H:%M}",
+            f"{state.seconds:.1f}",
+            say("all") if state.scope == "all" else state.scope,
+            {True: say("yes"), False: say("no"), None: ""}[seen.fresh[state.table]],
+            say(state.status),
+            style={"error": "red", "warning": "yellow"}.get(state.status, ""),
+        )
+    return table

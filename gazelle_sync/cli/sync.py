@@ -1,0 +1,104 @@
+"""`gazelle-sync sync`: runs the job in this process, and sums it up. Keep out: the run (`job_run`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+import click
+from rich.table import Table
+
+from gazelle_sync.cli.command import DATE, configured, freeze_imports, make_screen
+from gazelle_sync.environment.settings import Misconfigured, Settings
+from gazelle_sync.translations import Speech
+
+COUNTS = ("fetched", "inserted", "updated", "unchanged", "rejected")
+
+
+@click.command()
+@click.option("--full", is_flag=True, help="All history.")
+@click.option("--table", "tables", multiple=True, metavar="NAME", help="Only this table; may be given again.")
+@click.option("--from", "first", type=DATE, help="Of the dated tables, only the months from this business day ...")
+@click.option("--to", "last", type=DATE, help="... to this one.")
+@click.option("--allow-mass-delete", is_flag=True, help="Mark any number of records as deleted, once.")
+@click.option("--if-due", is_flag=True, help="Only if every table was not read yet since it was last 02:00.")
+@configured
+def sync(
+    settings: Settings,
+    say: Speech,
+    full: bool,
+    tables: tuple[str, ...],
+    first: datetime | None,
+    last: datetime | None,
+    allow_mass_delete: bool,
+    if_due: bool,
+) -> int:
+    """Mirrors every table, as the daily schedule does."""
+    with freeze_imports():
+        from gazelle_sync.cli import job_run  # noqa: PLC0415
+        from gazelle_sync.cli.progress import show_progress  # noqa: PLC0415
+        from gazelle_sync.tables import TABLES  # noqa: PLC0415
+
+    days = parse_days(full, first, last)
+    unknown = sorted(set(tables) - set(TABLES))
+    if unknown:
+        raise Misconfigured(f"There is no table {', '.join(unknown)}. There are {', '.join(TABLES)}.")
+    console = make_screen()
+    if settings.embedded:
+        console.print(say("banner"), style="yellow")
+    plain = not (full or tables or days)
+    if if_due and not plain:
+        raise Misconfigured("--if-due is for the nightly run: leave out --full, --table, --from and --to.")
+    if if_due and not job_run.is_due(datetime.now(settings.zone)):
+        console.print(say("not_due"))
+        return 0
+    months = job_run.months_to_read(full=full, days=days)
+    with show_progress(console, say):
+        outcome = job_run.run_job(tables, months, nightly=plain, allow_mass_delete=allow_mass_delete)
+    console.print(make_summary(outcome.log, outcome.not_run, say))
+    for line in outcome.log:
+        if line["deleted"] or line["restored"]:
+            console.print(say("gone", table=line["table_name"], deleted=line["deleted"], restored=line["restored"]))
+        if line["error"]:
+            style = "red" if line["status"] == "error" else "yellow"
+            console.print(f"{line['table_name']}: {line['error']}", markup=False, style=style)
+    for failure in outcome.failures:
+        console.print(failure, markup=False, style="red")
+    if outcome.not_sent:
+        console.print(say("not_sent", why=outcome.not_sent), markup=False, style="yellow")
+    warned = any(line["status"] == "warning" for line in outcome.log)
+    console.print(say("failed" if not outcome.success else "done_with_warnings" if warned else "done"))
+    return 0 if outcome.success else 1
+
+
+def parse_days(full: bool, first: datetime | None, last: datetime | None) -> tuple[date, date] | None:
+    """Raises `Misconfigured` for an invalid range."""
+    if first is None and last is None:
+        return None
+    if full:
+        raise Misconfigured("--full reads all history: leave out --from and --to.")
+    if first is None or last is None:
+        raise Misconfigured("--from and --to go together: give both.")
+    if first > last:
+        raise Misconfigured("--from is later than --to.")
+    return first.date(), last.date()
+
+
+def make_summary(log: Sequence[dict[str, Any]], not_run: Sequence[str], say: Speech) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column(say("table"))
+    for name in (*COUNTS, "seconds"):
+        table.add_column(say(name), justify="right")
+    table.add_column(say("status"))
+    for line in log:
+        table.add_row(
+            line["table_name"],
+            *(str(line[name]) for name in COUNTS),
+            f"{line['seconds']:.1f}",
+            say(line["status"]),
+            style={"error": "red", "warning": "yellow"}.get(line["status"], ""),
+        )
+    for name in not_run:
+        table.add_row(name, *[""] * (len(COUNTS) + 1), say("skipped"), style="dim")
+    return table

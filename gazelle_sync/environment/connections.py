@@ -1,0 +1,70 @@
+"""Where Gazelle and the database are: the configured ones, or the embedded ones when nothing is configured.
+
+Keep out: what is done with them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cache
+
+from sqlalchemy import Engine
+
+from gazelle_sync import warehouse
+from gazelle_sync.environment import embedded
+from gazelle_sync.environment.settings import Misconfigured, Settings
+from gazelle_sync.gazelle import ApiKey, Client, OAuth, TokenFile
+from gazelle_sync.gazelle.auth import TokenStore
+from gazelle_sync.gazelle.transport import Transport
+from gazelle_sync.translations import say
+
+
+def make_engine(settings: Settings, *, keep_open: bool = False) -> Engine:
+    """Opens nothing yet. With `keep_open` it is this process's one engine that keeps a connection, see `connect`.
+
+    Raises `WarehouseError` for a string that can't be used.
+    """
+    url = (
+        embedded.start_services(settings.var, settings.zone).database_url
+        if settings.embedded
+        else settings.database_url
+    )
+    return keep_engine(url) if keep_open else warehouse.connect(url)
+
+
+@cache
+def keep_engine(url: str) -> Engine:
+    return warehouse.connect(url, keep_open=True)
+
+
+def make_transport(settings: Settings, *, patience: float = 120.0) -> Transport:
+    """`patience` is `Transport`'s, in seconds."""
+    return Transport(settings.base_url, requests_per_second=settings.requests_per_second, patience=patience)
+
+
+def make_oauth(settings: Settings, transport: Transport) -> OAuth:
+    """With the token where `GAZELLE_TOKEN_FILE` says: a path from the project's root, or `postgres`.
+
+    Raises `Misconfigured` when no OAuth app is named.
+    """
+    if not (settings.client_id and settings.client_secret):
+        raise Misconfigured(say("oauth_app_not_set"))
+    store: TokenStore
+    if settings.token_file == "postgres":  # noqa: S105  a place
+        store = warehouse.TokenTable(make_engine(settings))
+    else:
+        store = TokenFile(settings.root / settings.token_file)
+    return OAuth(transport, settings.client_id, settings.client_secret, store)
+
+
+def make_client(settings: Settings, *, patience: float = 120.0) -> Client:
+    """A client of the account; `patience` is `Transport`'s. Sends nothing yet. Raises `Misconfigured`."""
+    if settings.embedded:
+        bundled = embedded.start_services(settings.var, settings.zone)
+        # On this machine there is nobody to be polite to.
+        settings = dataclasses.replace(settings, base_url=bundled.base_url, requests_per_second=1000.0)
+        return Client(make_transport(settings, patience=patience), ApiKey(bundled.api_key))
+    transport = make_transport(settings, patience=patience)
+    if settings.api_key:
+        return Client(transport, ApiKey(settings.api_key))
+    return Client(transport, make_oauth(settings, transport))

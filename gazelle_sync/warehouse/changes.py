@@ -1,0 +1,39 @@
+"""row_changes: what a load inserts, updates, restores and marks as gone, with old and new values.
+
+Keep out: what counts as a change (`comparison`, `tombstones`).
+"""
+
+from __future__ import annotations
+
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor
+
+from gazelle_sync.warehouse.target import Target, in_one_message
+
+CHANGES_KEPT = "90 days"
+
+NOTE_DIFFERENCE = """
+INSERT INTO gazelle.row_changes (run_id, table_name, external_id, change, changed)
+SELECT %(run_id)s, %(table)s, {s_key_text}, s."to do", coalesce(
+    (SELECT jsonb_object_agg(o.key, jsonb_build_array(o.value, n.value))
+     FROM jsonb_each(to_jsonb(t.*)) o JOIN jsonb_each(to_jsonb(s.*)) n ON n.key = o.key
+     WHERE s."to do" <> 'insert' AND o.value IS DISTINCT FROM n.value), '{{}}')
+FROM difference s LEFT JOIN {target} t ON t.id = s."target id"
+"""
+# A placeholder that is gone was never shown to anybody.
+NOTE_GONE = """
+INSERT INTO gazelle.row_changes (run_id, table_name, external_id, change)
+SELECT %(run_id)s, %(table)s, {t_key_text}, 'delete'
+FROM {target} t JOIN gone ON {same_gone} WHERE t.synced_at IS NOT NULL
+"""
+FORGET = sql.SQL(
+    "DELETE FROM gazelle.row_changes WHERE table_name = %(table)s AND changed_at < now() - %(changes_kept)s::interval"
+)
+
+
+def note_changes(cursor: Cursor, target: Target, run_id: str) -> None:
+    """Writes down what `difference` and `gone` will do to the table, before it is done."""
+    cursor.execute(
+        in_one_message(target.compose(NOTE_DIFFERENCE), target.compose(NOTE_GONE)),
+        {"run_id": run_id, "table": target.table.name},
+    )

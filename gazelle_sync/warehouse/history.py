@@ -1,0 +1,167 @@
+"""What the log says: each table's last attempt, what was covered when, the last runs, and the open rejects.
+
+Keep out: anything that writes, and the tables' own rows (`read`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg2 import sql
+from sqlalchemy import Engine
+
+from gazelle_sync.warehouse.connection import fetch
+from gazelle_sync.warehouse.schema import SCHEMA
+
+
+@dataclass(frozen=True)
+class TableStatus:
+    """A table's last attempt, as `sync_log` has it, and its live rows; all None for one never attempted."""
+
+    table: str
+    rows: int | None = None
+    status: str | None = None
+    scope: str | None = None
+    finished_at: datetime | None = None
+    seconds: float | None = None
+    error: str | None = None
+
+
+def read_status(engine: Engine, tables: Iterable[str]) -> list[TableStatus]:
+    """One for each table, in the order given. Raises `WarehouseError`."""
+    there = {name for (name,) in fetch(engine, "SELECT tablename FROM pg_tables WHERE schemaname = 'gazelle'", {})[1]}
+    if "sync_log" not in there:
+        return [TableStatus(name) for name in tables]
+    _, latest = fetch(
+        engine,
+        """
+        SELECT DISTINCT ON (table_name) table_name, status, scope, finished_at,
+               extract(epoch FROM finished_at - started_at)::float8, error
+        FROM gazelle.sync_log ORDER BY table_name, finished_at DESC
+        """,
+        {},
+    )
+    by_name = {row[0]: row[1:] for row in latest}
+    names = list(tables)
+    live = count_live_rows(engine, [name for name in names if name in there])
+    return [TableStatus(name, live.get(name), *by_name.get(name, ())) for name in names]
+
+
+def count_live_rows(engine: Engine, tables: Sequence[str]) -> dict[str, int]:
+    counts = [
+        sql.SQL("SELECT {}, count(*) FROM {} WHERE deleted_at IS NULL").format(
+            sql.Literal(table), sql.Identifier(SCHEMA, table)
+        )
+        for table in tables
+    ]
+    return dict(fetch(engine, sql.SQL(" UNION ALL ").join(counts), {})[1]) if counts else {}
+
+
+def read_covered(engine: Engine, tables: Iterable[str]) -> dict[str, datetime | None]:
+    """When each table's last load was made that covered its own day; None for a table that was never read whole.
+
+    A load covers its own day if its scope has that day in it; the backfill of an old month does not. Raises
+    `WarehouseError`.
+    """
+    names = list(tables)
+    if not has_log(engine):
+        return dict.fromkeys(names)
+    _, rows = fetch(
+        engine,
+        """
+        SELECT table_name, bool_or(scope = 'all'), max(finished_at) FILTER (
+            WHERE scope = 'all' OR finished_at BETWEEN split_part(scope, '..', 1)::timestamptz
+                                                   AND split_part(scope, '..', 2)::timestamptz)
+        FROM gazelle.sync_log WHERE status <> 'error' AND table_name = ANY (%(tables)s) GROUP BY table_name
+        """,
+        {"tables": names},
+    )
+    return {**dict.fromkeys(names), **{name: at for name, whole, at in rows if whole}}
+
+
+def read_last_covered(engine: Engine, tables: Iterable[str]) -> datetime | None:
+    """The oldest of what `read_covered` has of the tables; None when one of them was never read whole."""
+    timestamps = read_covered(engine, tables).values()
+    return None if None in timestamps else min(at for at in timestamps if at)
+
+
+def read_run_log(engine: Engine, run_id: str) -> list[dict[str, Any]]:
+    """What `sync_log` has of a run, in the order in which its tables ended."""
+    names, rows = fetch(
+        engine,
+        "SELECT *, extract(epoch FROM finished_at - started_at)::float8 AS seconds "
+        "FROM gazelle.sync_log WHERE run_id = %(run_id)s ORDER BY finished_at, id",
+        {"run_id": run_id},
+    )
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def changes_query(run_id: str, table: str) -> str:
+    """The SQL to look at what a run changed in a table, to be pasted."""
+    return (
+        f"SELECT * FROM gazelle.row_changes WHERE run_id = '{run_id}' AND table_name = '{table}' "  # noqa: S608  shown
+        "ORDER BY id;"
+    )
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """A run, summed up over its tables. `status` is the worst of theirs; `changed` counts rows written."""
+
+    run_id: str
+    started_at: datetime
+    seconds: float
+    status: str
+    fetched: int
+    changed: int
+
+
+def read_recent_runs(engine: Engine, count: int = 30) -> list[RunLine]:
+    """The last runs, the oldest first. Raises `WarehouseError`."""
+    if not has_log(engine):
+        return []
+    _, rows = fetch(
+        engine,
+        """
+        SELECT * FROM (
+            SELECT run_id, min(started_at) AS began, extract(epoch FROM max(finished_at) - min(started_at))::float8,
+                   CASE WHEN bool_or(status = 'error') THEN 'error'
+                        WHEN bool_or(status = 'warning') THEN 'warning' ELSE 'success' END,
+                   sum(fetched)::int, sum(inserted + updated + deleted + restored)::int
+            FROM gazelle.sync_log GROUP BY run_id ORDER BY began DESC LIMIT %(count)s) AS latest
+        ORDER BY began
+        """,
+        {"count": count},
+    )
+    return [RunLine(*row) for row in rows]
+
+
+@dataclass(frozen=True)
+class OpenReject:
+    """A record that could not be stored as it came, and still can't."""
+
+    table: str
+    external_id: str
+    reason: str
+    first_seen_at: datetime
+
+
+def read_open_rejects(engine: Engine, count: int = 50) -> list[OpenReject]:
+    """The newest first, at most `count`. Raises `WarehouseError`."""
+    if not has_log(engine):
+        return []
+    _, rows = fetch(
+        engine,
+        "SELECT table_name, external_id, reason, first_seen_at FROM gazelle.rejected_rows "
+        "WHERE resolved_at IS NULL ORDER BY first_seen_at DESC LIMIT %(count)s",
+        {"count": count},
+    )
+    return [OpenReject(*row) for row in rows]
+
+
+def has_log(engine: Engine) -> bool:
+    """Whether anything was ever synced here."""
+    return fetch(engine, "SELECT to_regclass('gazelle.sync_log') IS NOT NULL", {})[1][0][0] is True

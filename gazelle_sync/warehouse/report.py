@@ -1,0 +1,37 @@
+"""What a load did. Keep out: how it is done (`load`), and where it is written down (`sync_log`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class LoadReport:
+    """What a load did. `rows` is how many live rows the table has now; `seconds` includes reading."""
+
+    table: str
+    scope: str
+    fetched: int = 0
+    expected: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    restored: int = 0
+    rejected: int = 0
+    api_requests: int = 0
+    api_retries: int = 0
+    rows: int = 0
+    seconds: float = 0.0
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def status(self) -> str:
+        return "warning" if self.warnings else "success"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.table}: {self.fetched} fetched, {self.inserted} inserted, {self.updated} updated, "
+            f"{self.unchanged} unchanged, {self.deleted} deleted, {self.restored} restored, {self.rejected} rejected, "
+            f"{self.api_requests} requests, {self.seconds:.1f} s"
+        )

@@ -1,0 +1,86 @@
+"""A declared table in SQL: its names, lists of columns and conditions, composed once for the steps of a load.
+
+In every statement `t` is the table's row and `s` the staged one. Keep out: the statements, which stand with their
+steps (`staging`, `comparison`, `tombstones`, `changes`, `rejects`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor
+
+from gazelle_sync.tables import Table
+from gazelle_sync.warehouse.schema import SCHEMA
+
+Key = tuple[str, ...]
+
+
+class Target:
+    """The table that is loaded. `compose` fills its names into a statement."""
+
+    def __init__(self, table: Table) -> None:
+        columns = [column.name for column in table.all_columns]
+        own = [name for name in columns if name not in table.key]
+        self.table = table
+        self.identifier = sql.Identifier(SCHEMA, table.name)
+        self._parts: dict[str, sql.Composable] = {
+            "target": self.identifier,
+            "target_name": sql.Literal(f"{SCHEMA}.{table.name}"),
+            "columns": listed(columns),
+            "definitions": sql.SQL(", ").join(
+                sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(column.type.sql))
+                for column in table.all_columns
+            ),
+            "key": listed(table.key),
+            "key_definitions": sql.SQL(", ").join(
+                sql.SQL("{} text").format(sql.Identifier(name)) for name in table.key
+            ),
+            "same_key": self.same_key("s", "t"),
+            "same_as_earlier": self.same_key("s", "twice"),
+            "same_gone": self.same_key("gone", "t"),
+            # A table that was taken over can have varchar where text is declared, or a time without a zone.
+            "t_columns": sql.SQL(", ").join(
+                sql.SQL("{}::{}").format(sql.Identifier("t", column.name), sql.SQL(column.type.sql))
+                for column in table.all_columns
+            ),
+            "s_columns": listed(columns, "s"),
+            "t_key": listed(table.key, "t"),
+            "t_key_text": key_as_text(table.key, "t"),
+            "s_key_text": key_as_text(table.key, "s"),
+            "set_columns": sql.SQL(", ").join(sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in own),
+            "set_excluded": sql.SQL(", ").join(
+                sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in own
+            ),
+        }
+
+    def compose(self, statement: str, **more: sql.Composable) -> sql.Composed:
+        return sql.SQL(statement).format(**self._parts, **more)
+
+    def same_key(self, left: str, right: str) -> sql.Composed:
+        return sql.SQL(" AND ").join(
+            sql.SQL("{} = {}").format(sql.Identifier(left, name), sql.Identifier(right, name))
+            for name in self.table.key
+        )
+
+
+def listed(names: Iterable[str], prefix: str = "") -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(*([prefix] if prefix else []), name) for name in names)
+
+
+def key_as_text(key: Sequence[str], prefix: str) -> sql.Composed:
+    """A key as the log and the rejects name it: the id, or the parts of a pair joined by a slash."""
+    return sql.SQL(" || '/' || ").join(sql.Identifier(prefix, name) for name in key)
+
+
+def in_one_message(*statements: sql.Composable) -> sql.Composed:
+    """Sent together, and executed one after the other; the last one's result is the answer."""
+    return sql.SQL("; ").join(statements)
+
+
+def fetch_one(cursor: Cursor) -> int:
+    """The number that a query answered with."""
+    row = cursor.fetchone()
+    assert row is not None
+    return int(row[0])

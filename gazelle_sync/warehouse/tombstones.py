@@ -1,0 +1,84 @@
+"""The steps that mark what is gone: which stored records were not shown, how many may be marked, and marking them.
+
+Keep out: what proves that a record is gone (`gazelle.deletions`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor
+from psycopg2.extras import execute_values
+
+from gazelle_sync.tables import Scope, Table
+from gazelle_sync.tables.declaration import Missing
+from gazelle_sync.warehouse.scope import condition
+from gazelle_sync.warehouse.target import Key, Target, fetch_one
+
+# More than this share of a scope, and more than so many rows, are not marked as gone without being told to.
+SHARE_TO_REFUSE = 0.10
+ROWS_TO_REFUSE = 25
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Stored records that a read did not show. `placeholders` of them were never more than an id."""
+
+    missing: list[Missing]
+    placeholders: set[Key]
+    in_scope: int
+
+    @property
+    def limit(self) -> float:
+        """How many records may be marked as gone without being told to."""
+        return max(ROWS_TO_REFUSE, SHARE_TO_REFUSE * self.in_scope)
+
+
+def find_unseen(
+    cursor: Cursor, target: Target, scope: Scope, tables: Mapping[str, Table], *, list_is_whole: bool
+) -> Unseen:
+    """Live records of the scope that are not staged (if the list was whole), and all placeholders that are not."""
+    scope_is, parameters = condition(target.table, scope, tables)
+    parent = getattr(target.table.deletion_proved_by, "column", None)
+    cursor.execute(
+        target.compose(
+            # A row without a key is no record of Gazelle's: people's own, in a table that was taken over.
+            "SELECT t.synced_at IS NULL, {parent}, {t_key} FROM {target} t "
+            "WHERE t.deleted_at IS NULL AND ({t_key}) IS NOT NULL AND (t.synced_at IS NULL OR {scope_is}) "
+            "AND NOT EXISTS (SELECT FROM staging s WHERE {same_key})",
+            parent=sql.Identifier("t", parent) if parent else sql.SQL("NULL"),
+            scope_is=scope_is if list_is_whole else sql.SQL("false"),
+        ),
+        parameters,
+    )
+    found = cursor.fetchall()
+    if not found:
+        return Unseen([], set(), in_scope=0)
+    cursor.execute(
+        target.compose(
+            "SELECT count(*) FROM {target} t WHERE t.deleted_at IS NULL AND t.synced_at IS NOT NULL AND {scope_is}",
+            scope_is=scope_is,
+        ),
+        parameters,
+    )
+    return Unseen(
+        [Missing(tuple(row[2:]), row[1]) for row in found],
+        placeholders={tuple(row[2:]) for row in found if row[0]},
+        in_scope=fetch_one(cursor),
+    )
+
+
+def stage_gone(cursor: Cursor, target: Target, gone: Sequence[Key]) -> None:
+    """Puts the keys of what is gone into a temporary table `gone`."""
+    cursor.execute(target.compose("CREATE TEMP TABLE gone ({key_definitions}) ON COMMIT DROP"))
+    if gone:
+        execute_values(cursor, "INSERT INTO gone VALUES %s", gone)
+
+
+def mark_gone(cursor: Cursor, target: Target) -> None:
+    """Sets `deleted_at` of what `gone` has."""
+    cursor.execute(
+        target.compose("UPDATE {target} t SET deleted_at = now(), synced_at = now() FROM gone WHERE {same_gone}")
+    )
