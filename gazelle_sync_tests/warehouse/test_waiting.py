@@ -74,9 +74,8 @@ class Proxy:
     def close_all(self) -> None:
         self.shut = True
         for each in self._open:
-            with closing(each):
-                with suppress(OSError):
-                    each.shutdown(socket.SHUT_RDWR)
+            with closing(each), suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
         self._open.clear()
 
     def end(self) -> None:
