@@ -7,7 +7,7 @@ import socket
 import pytest
 import requests
 
-from gazelle_sync.alerts import NotSent, Slack, heartbeat, web
+from gazelle_sync.alerts import NotSent, Slack, send_heartbeat, web
 from gazelle_sync.alerts.channel import Message
 from gazelle_sync_tests.alerts.conftest import INCIDENT
 from gazelle_sync_tests.alerts.servers import HOOK
@@ -74,7 +74,7 @@ def test_a_heartbeat_that_fails_says_so_without_its_address(webhook):
 
 @pytest.mark.parametrize("url", ["MARK", "ftp://MARK.org/x", "https://", "http://MARK:port/x", "http://[MARK/x"])
 def test_what_is_no_address_is_refused_without_being_shown(url):
-    for use in (Slack, heartbeat):
+    for use in (Slack, send_heartbeat):
         with pytest.raises(ValueError, match=r"^(SLACK_WEBHOOK_URL|HEARTBEAT_URL) is not an address") as caught:
             use(url)
         assert "MARK" not in str(caught.value)
