@@ -331,10 +331,26 @@ TEXTS: dict[str, tuple[str, str]] = {
         "DAGSTER_POSTGRES_URL passe par un pooler en mode {mode}, qui refuse ce dont Dagster a besoin. Donnez-lui une "
         "connexion directe, ou ne la définissez pas : SQLite sous var/ est le choix par défaut.",
     ),
+    "base_url_with_credentials": (
+        "GAZELLE_BASE_URL has an @ in it, and so a user or a password, which do not belong there. Write it as https://gazelleapp.io; the key goes into GAZELLE_API_KEY.",
+        "GAZELLE_BASE_URL contient un @, donc un nom d’utilisateur ou un mot de passe, qui n’y ont pas leur place. Écrivez-la sous la forme https://gazelleapp.io ; la clé va dans GAZELLE_API_KEY.",
+    ),
     # -- reading from Gazelle: transport, client, OAuth ---------------------------------------------------------------
     # -- reading from Gazelle: lists, rows, proofs --------------------------------------------------------------------
     # -- first contact: what the API lacks, page sizes, preflight -----------------------------------------------------
     # -- the database: connection, migrations, preflight --------------------------------------------------------------
+    "connection_string_not_understood": (
+        "{variable} is not a connection string. It looks like postgresql://user:password@host:5432/database; characters such as @ / : # in the password are written %40 %2F %3A %23.",
+        "{variable} n’est pas une chaîne de connexion. Elle ressemble à postgresql://user:password@host:5432/database ; dans le mot de passe, des caractères comme @ / : # s’écrivent %40 %2F %3A %23.",
+    ),
+    "connection_string_for_another": (
+        "{variable} is for another kind of database, and has to be for postgresql://.",
+        "{variable} désigne un autre type de base de données ; elle doit commencer par postgresql://.",
+    ),
+    "connection_without_tls": (
+        "{variable} has an sslmode that may go without TLS, for a host that is not this machine: the password and all data would travel in the clear. Use sslmode=require, or better verify-full.",
+        "{variable} a un sslmode qui permet de se passer de TLS, pour un hôte qui n’est pas cette machine : le mot de passe et toutes les données circuleraient en clair. Utilisez sslmode=require, ou mieux verify-full.",
+    ),
     # -- the database: loads and their warnings -----------------------------------------------------------------------
     # -- the account, what was covered, and when ----------------------------------------------------------------------
     # -- alerts -------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from gazelle_sync.files import hold_lock, replace_file
 from gazelle_sync.gazelle.errors import InvalidResponse, NotAuthorized, Refused
 from gazelle_sync.gazelle.transport import Transport
+from gazelle_sync.redaction import hide
 
 TOKEN_PATH = "/developer/oauth/token"  # noqa: S105  an address
 AUTHORIZE_PATH = "/developer/oauth/authorize"
@@ -33,6 +34,7 @@ class ApiKey:
     """A personal key, sent as `x-gazelle-api-key` and without `Authorization`."""
 
     def __init__(self, key: str) -> None:
+        hide(key)
         self._key = key
 
     def headers(self) -> Mapping[str, str]:
@@ -61,6 +63,7 @@ class Token:
             raise InvalidResponse("The token has no access_token. Run `gazelle-sync login`.")
         created, lifetime = reply.get("created_at"), reply.get("expires_in")
         tokens = reply["access_token"], reply.get("refresh_token")
+        hide(*(token for token in tokens if isinstance(token, str)))
         if not isinstance(created, (int, float)) or not isinstance(lifetime, (int, float)):
             return Token(*tokens, None)
         return Token(*tokens, created + lifetime, min(MARGIN, SHARE_OF_LIFE * lifetime))
