@@ -201,6 +201,10 @@ def borrow(engine: Engine) -> Iterator[Connection]:
     except BaseException:
         pooled.invalidate()
         raise
+    else:
+        if pooled.dbapi_connection.closed:
+            # The server ended it, and whoever borrowed it could do without.
+            pooled.invalidate()
     finally:
         pooled.close()
 
