@@ -331,14 +331,134 @@ TEXTS: dict[str, tuple[str, str]] = {
         "DAGSTER_POSTGRES_URL passe par un pooler en mode {mode}, qui refuse ce dont Dagster a besoin. Donnez-lui une "
         "connexion directe, ou ne la définissez pas : SQLite sous var/ est le choix par défaut.",
     ),
+    "base_url_with_credentials": (
+        "GAZELLE_BASE_URL has an @ in it, and so a user or a password, which do not belong there. Write it as https://gazelleapp.io; the key goes into GAZELLE_API_KEY.",
+        "GAZELLE_BASE_URL contient un @, donc un nom d’utilisateur ou un mot de passe, qui n’y ont pas leur place. Écrivez-la sous la forme https://gazelleapp.io ; la clé va dans GAZELLE_API_KEY.",
+    ),
     # -- reading from Gazelle: transport, client, OAuth ---------------------------------------------------------------
+    "no_token": (
+        "There is no OAuth token yet. Run `gazelle-sync login`.",
+        "Il n’y a pas encore de jeton OAuth. Lancez `gazelle-sync login`.",
+    ),
+    "token_expired": (
+        "The OAuth token expired and has no refresh token. Run `gazelle-sync login`.",
+        "Le jeton OAuth a expiré et n’a pas de jeton de renouvellement. Lancez `gazelle-sync login`.",
+    ),
+    "token_without_access": (
+        "The token has no access_token. Run `gazelle-sync login`.",
+        "Le jeton n’a pas d’access_token. Lancez `gazelle-sync login`.",
+    ),
+    "token_file_is_none": (
+        "{path} is not a token. Run `gazelle-sync login` to make a new one.",
+        "{path} n’est pas un jeton. Lancez `gazelle-sync login` pour en créer un nouveau.",
+    ),
+    "token_file_unusable": (
+        "The OAuth token can't be read or saved in {path}: {why}. Gazelle was not asked for a new one, so nothing is lost: mend this, then run the same again.",
+        "Le jeton OAuth ne peut pas être lu ou enregistré dans {path} : {why}. Aucun nouveau jeton n’a été demandé à Gazelle, donc rien n’est perdu : corrigez cela, puis relancez la même commande.",
+    ),
+    "token_not_saved": (
+        "The new OAuth token could not be saved ({why}), and the old one is spent. This process keeps it and tries again while it runs; make its place writable. If the process ends first, run `gazelle-sync login`.",
+        "Le nouveau jeton OAuth n’a pas pu être enregistré ({why}), et l’ancien est utilisé. Ce processus le garde et réessaie tant qu’il tourne ; rendez son emplacement accessible en écriture. S’il se termine avant, lancez `gazelle-sync login`.",
+    ),
+    "token_is_saved_again": (
+        "The new OAuth token could not be saved ({why}); the next try is in {seconds} s.",
+        "Le nouveau jeton OAuth n’a pas pu être enregistré ({why}) ; nouvel essai dans {seconds} s.",
+    ),
+    "grant_refused": (
+        "Gazelle refused the OAuth grant ({grant}): it is spent or revoked, or GAZELLE_CLIENT_ID and GAZELLE_CLIENT_SECRET are not this app's. Run `gazelle-sync login`.",
+        "Gazelle a refusé l’autorisation OAuth ({grant}) : elle est utilisée ou révoquée, ou GAZELLE_CLIENT_ID et GAZELLE_CLIENT_SECRET ne sont pas ceux de cette application. Lancez `gazelle-sync login`.",
+    ),
+    "nobody_authorized": (
+        "Nobody authorized gazelle-sync within {minutes} minutes. Run `gazelle-sync login` again.",
+        "Personne n’a autorisé gazelle-sync en {minutes} minutes. Relancez `gazelle-sync login`.",
+    ),
+    "not_authorized_by_gazelle": (
+        "Gazelle did not authorize gazelle-sync: {why}.",
+        "Gazelle n’a pas autorisé gazelle-sync : {why}.",
+    ),
+    "no_reason_given": (
+        "no reason given",
+        "aucune raison donnée",
+    ),
+    "callback_port_taken": (
+        "The callback can't listen on port {port} ({why}): free it, or give --port.",
+        "Le rappel ne peut pas écouter sur le port {port} ({why}) : libérez-le, ou indiquez --port.",
+    ),
+    "callback_done": (
+        "Thank you. You can close this page.",
+        "Merci. Vous pouvez fermer cette page.",
+    ),
+    "callback_of_another": (
+        "This page does not belong to the login that is under way. Open the address that `gazelle-sync login` shows.",
+        "Cette page n’appartient pas à la connexion en cours. Ouvrez l’adresse que `gazelle-sync login` affiche.",
+    ),
     # -- reading from Gazelle: lists, rows, proofs --------------------------------------------------------------------
     # -- first contact: what the API lacks, page sizes, preflight -----------------------------------------------------
     # -- the database: connection, migrations, preflight --------------------------------------------------------------
+    "connection_string_not_understood": (
+        "{variable} is not a connection string. It looks like postgresql://user:password@host:5432/database; characters such as @ / : # in the password are written %40 %2F %3A %23.",
+        "{variable} n’est pas une chaîne de connexion. Elle ressemble à postgresql://user:password@host:5432/database ; dans le mot de passe, des caractères comme @ / : # s’écrivent %40 %2F %3A %23.",
+    ),
+    "connection_string_for_another": (
+        "{variable} is for another kind of database, and has to be for postgresql://.",
+        "{variable} désigne un autre type de base de données ; elle doit commencer par postgresql://.",
+    ),
+    "connection_without_tls": (
+        "{variable} has an sslmode that may go without TLS, for a host that is not this machine: the password and all data would travel in the clear. Use sslmode=require, or better verify-full.",
+        "{variable} a un sslmode qui permet de se passer de TLS, pour un hôte qui n’est pas cette machine : le mot de passe et toutes les données circuleraient en clair. Utilisez sslmode=require, ou mieux verify-full.",
+    ),
+    "token_table_unusable": (
+        "The OAuth token could not be read or saved in the database: {why}",
+        "Le jeton OAuth n’a pas pu être lu ou enregistré dans la base de données : {why}",
+    ),
+    "token_row_is_kept": (
+        "Another process has kept the OAuth token for {seconds} s (a row of gazelle.oauth_token). Look for a gazelle-sync that hangs, and end it; then run the same again.",
+        "Un autre processus garde le jeton OAuth depuis {seconds} s (une ligne de gazelle.oauth_token). Cherchez un gazelle-sync bloqué et arrêtez-le, puis relancez la même commande.",
+    ),
     # -- the database: loads and their warnings -----------------------------------------------------------------------
     # -- the account, what was covered, and when ----------------------------------------------------------------------
     # -- alerts -------------------------------------------------------------------------------------------------------
     # -- faults around a sync: files, certificates, signals -----------------------------------------------------------
+    "lock_is_kept": (
+        "another process has kept {path} for {seconds} s: look for a gazelle-sync that hangs, and end it",
+        "un autre processus garde {path} depuis {seconds} s : cherchez un gazelle-sync bloqué et arrêtez-le",
+    ),
+    "errno_enospc": (
+        "the disk is full",
+        "le disque est plein",
+    ),
+    "errno_edquot": (
+        "the quota of the disk is used up",
+        "le quota du disque est épuisé",
+    ),
+    "errno_eacces": (
+        "this user may not do that: look at the owner and the rights",
+        "cet utilisateur n’en a pas le droit : vérifiez le propriétaire et les droits",
+    ),
+    "errno_erofs": (
+        "it can only be read: it is mounted read-only",
+        "accès en lecture seule : c’est monté ainsi",
+    ),
+    "errno_enoent": (
+        "it is not there",
+        "introuvable",
+    ),
+    "errno_eisdir": (
+        "it is a folder",
+        "c’est un dossier",
+    ),
+    "errno_enotdir": (
+        "a part of the path is not a folder",
+        "une partie du chemin n’est pas un dossier",
+    ),
+    "errno_eaddrinuse": (
+        "something else listens there",
+        "un autre programme y écoute déjà",
+    ),
+    "link_of_another": (
+        "{path} is a link that another user made, and is not written through: remove it, or make it your own",
+        "{path} est un lien créé par un autre utilisateur, et rien n’est écrit à travers lui : supprimez-le ou créez-le vous-même",
+    ),
     # -- dev, the UI and the status page ------------------------------------------------------------------------------
 }
 

@@ -114,7 +114,8 @@ class Examination:
 
     def check_records(self) -> str:
         """Dagster listens to its database and sets options on its connections: neither passes a pooler."""
-        mode = warehouse.detect_pooler(warehouse.connect(self.settings.dagster_postgres_url))
+        records = warehouse.connect(self.settings.dagster_postgres_url, variable="DAGSTER_POSTGRES_URL")
+        mode = warehouse.detect_pooler(records)
         if mode:
             raise Misconfigured(self.say("records_through_pooler", mode=mode))
         return self.say("direct")

@@ -26,6 +26,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool, QueuePool
 
+from gazelle_sync.redaction import PlainError, find_passwords, hide
+from gazelle_sync.translations import say
 from gazelle_sync.warehouse import interruption
 
 logger = logging.getLogger(__name__)
@@ -96,32 +98,31 @@ ADVICE = [
 ]
 
 
-class WarehouseError(Exception):
+class WarehouseError(PlainError):
     """The database refused, or can't be reached. The message says what to do, and holds no password."""
 
 
-def connect(url: str, *, keep_open: bool = False) -> Engine:
+def connect(url: str, *, keep_open: bool = False, variable: str = "SUPABASE_DB_URL") -> Engine:
     """An engine for a connection string of any dialect name; nothing is opened yet.
 
     A connection is opened for each transaction and closed after it. With `keep_open` one is kept for the next
     transaction, until `Engine.dispose` lets it go: poolers have few places.
 
-    Raises `WarehouseError` for a string that is none, or that asks for a remote host without TLS.
+    Raises `WarehouseError` for a string that is none, that can be understood in two ways, or that asks for a remote
+    host without TLS. It names the `variable` and shows no part of the string, which may be one of the password.
     """
+    hide(*find_passwords(url))
     try:
         parsed = make_url(url)
-        if "@" in (parsed.host or ""):
-            raise ValueError("a part of the password was taken for the host")  # noqa: TRY301
     except (ArgumentError, ValueError):
+        parsed = None
+    if parsed is None or has_two_readings(url, parsed):
         # The original message holds the string, and so the password.
-        raise WarehouseError(
-            "SUPABASE_DB_URL is not a connection string. It looks like postgresql://user:password@host:5432/database; "
-            "characters such as @ / : # in the password are written %40 %2F %3A %23."
-        ) from None
+        raise WarehouseError(say("connection_string_not_understood", variable=variable)) from None
     if not parsed.drivername.startswith("postgres"):
-        raise WarehouseError(f"SUPABASE_DB_URL is for {parsed.drivername}, and has to be for postgresql.")
+        raise WarehouseError(say("connection_string_for_another", variable=variable))
     return create_engine(
-        with_tls(parsed.set(drivername="postgresql+psycopg2")),
+        with_tls(parsed.set(drivername="postgresql+psycopg2"), variable),
         **({"poolclass": QueuePool, "pool_size": 1, "max_overflow": -1} if keep_open else {"poolclass": NullPool}),
         # Nothing here is of that type, and to look for it is a message.
         use_native_hstore=False,
@@ -131,12 +132,21 @@ def connect(url: str, *, keep_open: bool = False) -> Engine:
     )
 
 
-def make_schema(url: str, schema: str) -> str:
+def has_two_readings(url: str, parsed: URL) -> bool:
+    """Whether the string may mean something else: a password with an @ in it moves host and database.
+
+    An @ may stand before the host, and at the beginning of a `host=`, which is then an abstract socket (libpq).
+    """
+    given = [value for values in parsed.query.values() for value in ([values] if isinstance(values, str) else values)]
+    return url.count("@") - sum(value.startswith("@") for value in given) > 1 or "/" in (parsed.database or "")
+
+
+def make_schema(url: str, schema: str, *, variable: str) -> str:
     """The connection string of the same database with names meant in `schema`, which is made if need be.
 
-    Not through a pooler: it refuses `options`. Raises `WarehouseError`.
+    Not through a pooler: it refuses `options`. Raises `WarehouseError`, which names the `variable`.
     """
-    engine = connect(url)
+    engine = connect(url, variable=variable)
 
     def work() -> None:
         with transaction(engine) as cursor:
@@ -150,8 +160,8 @@ def make_schema(url: str, schema: str) -> str:
     return named.render_as_string(hide_password=False)
 
 
-def with_tls(url: URL) -> URL:
-    """The URL with TLS required, unless the database is on this machine."""
+def with_tls(url: URL, variable: str) -> URL:
+    """The URL with TLS required, unless the database is on this machine. Raises `WarehouseError`."""
     # As libpq looks for them; what is in the environment counts where the string says nothing.
     hosts = [url.host, url.query.get("host"), url.query.get("hostaddr")]
     if not any(hosts):
@@ -160,10 +170,7 @@ def with_tls(url: URL) -> URL:
         return url
     mode = url.query.get("sslmode", "require")
     if mode not in ("require", "verify-ca", "verify-full"):
-        raise WarehouseError(
-            f"SUPABASE_DB_URL has sslmode={mode} for a host that is not this machine: the password and all data "
-            "would travel in the clear. Use sslmode=require, or better verify-full."
-        )
+        raise WarehouseError(say("connection_without_tls", variable=variable))
     return url.update_query_dict({"sslmode": str(mode)})
 
 
@@ -213,6 +220,10 @@ def borrow(engine: Engine) -> Iterator[Connection]:
     except BaseException:
         pooled.invalidate()
         raise
+    else:
+        if pooled.dbapi_connection.closed:
+            # The server ended it, and whoever borrowed it could do without.
+            pooled.invalidate()
     finally:
         pooled.close()
 
