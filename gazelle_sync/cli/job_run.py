@@ -23,6 +23,7 @@ from gazelle_sync.environment.settings import Misconfigured
 from gazelle_sync.jobs import PARTITIONED, SYNC, due_tags, nightly_tags
 from gazelle_sync.monitoring.freshness import find_as_of
 from gazelle_sync.monitoring.incidents import is_caused_by, make_watcher, reason_of_event, table_of
+from gazelle_sync.monitoring.records import forget_old_runs
 from gazelle_sync.partitions import range_of_days, whole_range
 from gazelle_sync.schedules import NIGHTLY_AT, read_due
 from gazelle_sync.tables import TABLES
@@ -33,7 +34,9 @@ Resource = TypeVar("Resource", bound=ConfigurableResource[Any])
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did: its lines of `sync_log`, the tables that were not run, and failures that have no line.
+    """What a run did: its lines of `sync_log`, the tables that were not run, and the failures that have no line there.
+
+    A failure is the reason, by the table or the job that failed.
 
     `not_sent` is why people could not be told, None when they were or there was nothing to tell.
     """
@@ -41,7 +44,7 @@ class Outcome:
     success: bool
     log: list[dict[str, Any]]
     not_run: list[str]
-    failures: list[str]
+    failures: dict[str, str]
     not_sent: str | None = None
 
 
@@ -108,6 +111,8 @@ def run_job(
             raise_on_error=False,
         )
         not_sent = send_alerts(instance)
+        # Where no daemon does it.
+        forget_old_runs(instance, datetime.now(timezone.utc))
     try:
         with initialize(postgres) as database:
             log = warehouse.read_run_log(database.engine(), result.run_id)
@@ -124,7 +129,7 @@ def run_job(
         result.success,
         log,
         not_run=[name for name in names if name not in logged],
-        failures=[f"{about}: {why}" for about, why in failures.items() if about not in logged],
+        failures={about: why for about, why in failures.items() if about not in logged},
         not_sent=not_sent,
     )
 
