@@ -1,4 +1,4 @@
-"""A whole nightly run in this process, over HTTP, where Gazelle refuses one table: what else runs, and what it reads."""
+"""A nightly run in this process, over HTTP, where Gazelle refuses one table: what else runs, and what it reads."""
 
 from __future__ import annotations
 
