@@ -31,5 +31,3 @@ def differences(client: Client) -> Callable[[str], list[Difference]]:
 @pytest.mark.parametrize("name", TABLES)
 def test_the_published_schema_has_all_that_is_asked(name: str, differences: Callable[[str], list[Difference]]) -> None:
     assert differences(name) == []
-
-
