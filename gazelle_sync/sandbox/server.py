@@ -1,6 +1,6 @@
 """The sandbox over HTTP: the GraphQL endpoint, OAuth, and a small control surface for other processes.
 
-Who may ask, what goes wrong on the way, and what was asked. The data is in `account.py`, the meaning of a query
+Who may ask, what goes wrong on the way, and what was asked. The data is in `account/`, the meaning of a query
 in `graphql_api.py`, what a fault is in `faults.py`.
 """
 
@@ -28,8 +28,9 @@ from starlette.routing import Route
 
 from gazelle_sync.sandbox.account import ID_PREFIXES, Account
 from gazelle_sync.sandbox.faults import GRAPHQL_PATH, Fault, Faults, spoil
-from gazelle_sync.sandbox.graphql_api import GraphQLApi, asked_cursor
+from gazelle_sync.sandbox.graphql_api import GraphQLApi, page_asked_for
 from gazelle_sync.sandbox.oauth import Refused, TokenIssuer
+from gazelle_sync.sandbox.schema import schema
 
 AUTHORIZE_PATH = "/developer/oauth/authorize"
 TOKEN_PATH = "/developer/oauth/token"  # noqa: S105 -- an address, not a secret
@@ -177,6 +178,8 @@ class Sandbox:
             if not self._thread.is_alive() or monotonic() > deadline:
                 raise RuntimeError(f"The sandbox did not start on {self.host}:{self.port}")
             sleep(0.005)
+        # It takes 70 ms to make, and whoever starts a sandbox has other things to wait for before the first request.
+        Thread(target=schema, name="sandbox schema", daemon=True).start()
         return self
 
     def stop(self) -> None:
@@ -287,7 +290,7 @@ class Sandbox:
                 return 400, {"error": "The body is not JSON with a `query`"}
             return 200, self._api.execute(query, variables, asked.get("operationName"))
 
-        return await self._answer(http, query, variables, asked_cursor(query, variables), handle)
+        return await self._answer(http, query, variables, page_asked_for(query, variables)[1], handle)
 
     async def _token(self, http: HttpRequest) -> Response:
         form = {name: values[-1] for name, values in parse_qs((await http.body()).decode(errors="replace")).items()}

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from graphql import GraphQLEnumType, GraphQLObjectType, get_named_type, is_leaf_type, is_required_argument
 
-from gazelle_sync.sandbox import Account, graphql_api, texts
+from gazelle_sync.sandbox import Account, texts
+from gazelle_sync.sandbox.schema import schema
 
 TODAY = date(2026, 3, 2)
 
@@ -63,11 +64,7 @@ def test_appointments_reach_from_three_years_ago_to_six_months_ahead(account):
 
 
 def test_every_published_kind_of_event_and_entry_occurs(account):
-    enums = {
-        name: set(kind.values)
-        for name, kind in graphql_api.SCHEMA.type_map.items()
-        if isinstance(kind, GraphQLEnumType)
-    }
+    enums = {name: set(kind.values) for name, kind in schema().type_map.items() if isinstance(kind, GraphQLEnumType)}
     assert {event["type"] for event in account.events.values()} == enums["EventType"]
     assert {event["status"] for event in account.events.values()} == enums["EventStatus"]
     assert {entry["type"] for entry in account.timeline.values()} == enums["TimelineEntryType"]
@@ -126,7 +123,7 @@ def all_leaves(kind: GraphQLObjectType, depth: int) -> str:
 
 @pytest.mark.parametrize("name", ["allClients", "allPianos", "allEventsBatched", "allTimelineEntries", "allInvoices"])
 def test_every_published_field_of_a_list_can_be_read(data, name):
-    connection = get_named_type(graphql_api.SCHEMA.query_type.fields[name].type)
+    connection = get_named_type(schema().query_type.fields[name].type)
     node = get_named_type(connection.fields["nodes"].type)
     answer = data(f"{{ list: {name}(first: 40) {{ nodes {{ {all_leaves(node, 2)} }} }} }}")
     assert len(answer["list"]["nodes"]) == 40
@@ -134,7 +131,7 @@ def test_every_published_field_of_a_list_can_be_read(data, name):
 
 @pytest.mark.parametrize("name", ["allUsers", "company"])
 def test_every_published_field_of_users_and_of_the_company_can_be_read(data, name):
-    kind = get_named_type(graphql_api.SCHEMA.query_type.fields[name].type)
+    kind = get_named_type(schema().query_type.fields[name].type)
     assert data(f"{{ found: {name} {{ {all_leaves(kind, 1)} }} }}")["found"]
 
 
