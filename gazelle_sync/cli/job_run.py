@@ -21,6 +21,7 @@ from gazelle_sync.definitions import alerts, defs, partitions, postgres, setting
 from gazelle_sync.environment.settings import Misconfigured
 from gazelle_sync.jobs import PARTITIONED, SYNC, nightly_tags, range_tags
 from gazelle_sync.monitoring.incidents import make_watcher, reason_of_event, table_of
+from gazelle_sync.monitoring.records import forget_old_runs
 from gazelle_sync.partitions import range_of_days, rolling_range, whole_range
 from gazelle_sync.schedules import NIGHTLY_AT, read_last_covered
 from gazelle_sync.tables import TABLES
@@ -30,7 +31,9 @@ Resource = TypeVar("Resource", bound=ConfigurableResource[Any])
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did: its lines of `sync_log`, the tables that were not run, and failures that have no line.
+    """What a run did: its lines of `sync_log`, the tables that were not run, and the failures that have no line there.
+
+    A failure is the reason, by the table or the job that failed.
 
     `not_sent` is why people could not be told, None when they were or there was nothing to tell.
     """
@@ -38,7 +41,7 @@ class Outcome:
     success: bool
     log: list[dict[str, Any]]
     not_run: list[str]
-    failures: list[str]
+    failures: dict[str, str]
     not_sent: str | None = None
 
 
@@ -96,6 +99,8 @@ def run_job(tables: Sequence[str], months: PartitionKeyRange, *, nightly: bool, 
             raise_on_error=False,
         )
         not_sent = send_alerts(instance)
+        # Where no daemon does it.
+        forget_old_runs(instance, datetime.now(timezone.utc))
     try:
         with initialize(postgres) as database:
             log = warehouse.read_run_log(database.engine(), result.run_id)
@@ -110,7 +115,7 @@ def run_job(tables: Sequence[str], months: PartitionKeyRange, *, nightly: bool, 
         result.success,
         log,
         not_run=[name for name in names if name not in logged],
-        failures=[f"{about}: {why}" for about, why in failures.items() if about not in logged],
+        failures={about: why for about, why in failures.items() if about not in logged},
         not_sent=not_sent,
     )
 
