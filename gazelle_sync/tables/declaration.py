@@ -163,12 +163,12 @@ class Connection:
     """A Relay connection at the root of the API, read to its end.
 
     `arguments` is GraphQL text that never changes. `window` says which arguments limit the read to a
-    scope of business dates: `{"filters.startOn": Bound.FIRST_DAY}`.
+    scope of business dates: `{"filters.dateGet": Bound.FIRST_DAY}`; GraphQL text in place of a bound never changes.
     """
 
     field: str
     arguments: str = ""
-    window: Mapping[str, Bound] = dataclasses.field(default_factory=dict)
+    window: Mapping[str, Bound | str] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -179,11 +179,24 @@ class PlainList:
 
 
 @dataclass(frozen=True)
+class Settled:
+    """A state in which a record may no longer be listed, though it exists: `column` has one of `values`.
+
+    `column` is `relation.column` where the state is a parent's. Such a record is asked for when it gets there, and
+    afterwards by reads of all history only: a nightly run would ask for more of them each night.
+    """
+
+    column: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ById:
     """A record asked for alone: `field(argument: "cli_1")`. Null means that it does not exist (any more)."""
 
     field: str
     argument: str
+    settled: Settled | None = None
 
 
 @dataclass(frozen=True)
@@ -207,11 +220,20 @@ class ByParent:
     """What proves that a record is gone where it can't be asked for alone: its parent's whole list.
 
     `column` holds the parent's id. `argument` narrows the table's own connection to that parent; a nested
-    connection needs none, as it is read inside its parent.
+    connection needs none, as it is read inside its parent. A record may have changed its parent since it was stored:
+    `elsewhere` says by which other columns, and the arguments that narrow to them, it is looked for then. One that
+    has none of these, and whose key is not its parent's, is not proved gone by less than a read of all history.
     """
 
     column: str
     argument: str = ""
+    elsewhere: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    settled: Settled | None = None
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """Column → the argument that narrows the table's connection to its value; the parent's first."""
+        return {self.column: self.argument, **self.elsewhere}
 
 
 @dataclass(frozen=True)
@@ -295,10 +317,14 @@ class Table:
 
 
 class Missing(NamedTuple):
-    """A stored record that a read did not show: its key, and its parent's id where `ByParent` needs it."""
+    """A stored record that a read did not show: its key, and where `ByParent` looks for it.
+
+    That is its parent's id, and what it has in the columns of `elsewhere`, in their order.
+    """
 
     key: tuple[str, ...]
     parent: str | None = None
+    elsewhere: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from itertools import islice
 from typing import Protocol
@@ -21,7 +22,8 @@ from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import Engine
 
 from gazelle_sync.tables import TABLES, Scope, Table
-from gazelle_sync.tables.declaration import Missing
+from gazelle_sync.tables.declaration import Missing, Nested
+from gazelle_sync.translations import say
 from gazelle_sync.warehouse import candidates, changes, comparison, rejects, staging, sync_log, tombstones
 from gazelle_sync.warehouse.connection import transaction, with_retries
 from gazelle_sync.warehouse.locks import lock_table
@@ -65,8 +67,11 @@ class Source(Protocol):
     def expected(self) -> int: ...
     @property
     def not_gone(self) -> set[Key]: ...
+    @property
+    def unproved(self) -> Mapping[str, str]: ...
 
     def pages(self) -> Iterator[pandas.DataFrame]: ...
+    def look_again(self) -> Iterator[pandas.DataFrame]: ...
     def confirm(self, missing: Iterable[Missing]) -> Iterator[pandas.DataFrame]: ...
 
 
@@ -164,6 +169,9 @@ class Load:
         """
         self.engine.dispose()
         self.asked = set()
+        if unseen.table_is_empty:
+            for frame in self.source.look_again():
+                self.spool.add(frame)
         waiting = iter(sorted(unseen.missing, key=lambda entry: (entry.parent or "", entry.key)))
         while chunk := list(islice(waiting, CHUNK)):
             for frame in self.source.confirm(chunk):
@@ -187,6 +195,8 @@ class Load:
                 return unseen
             report = self.begin_report()
             ddl = comparison.lock_if_empty(cursor, self.target, self.tables, self.engine)
+            if ddl is not None and self.asked is None and isinstance(self.table.read, Nested):
+                return replace(unseen, table_is_empty=True)
             staging.insert_placeholders(cursor, self.target, self.tables)
             different = comparison.compare(cursor, self.target, all_new=ddl is not None)
             gone = self.choose_gone(cursor, unseen, report)
@@ -225,6 +235,9 @@ class Load:
                 f"the list could not be proved whole in {READS} reads, so nothing was marked as deleted: "
                 f"{self.source.seen} of {self.source.expected} records seen; " + "; ".join(self.doubts)
             )
+        if unproved := self.source.unproved:
+            shown = "; ".join(f"{key}: {why}" for key, why in list(unproved.items())[:3])
+            report.warnings.append(say("unproved", count=len(unproved), shown=shown))
         return report
 
     def choose_gone(self, cursor: Cursor, unseen: Unseen, report: LoadReport) -> list[Key]:

@@ -93,9 +93,7 @@ def test_a_table_that_is_refused_stops_those_behind_it_and_no_other(
     refuse(table)
     assert not night().success
     stopped = downstream(table)
-    assert ended(rows) == {
-        name: "error" if name == table else "success" for name in TABLES if name not in stopped
-    }
+    assert ended(rows) == {name: "error" if name == table else "success" for name in TABLES if name not in stopped}
 
 
 def test_within_a_run_what_is_referred_to_comes_first(night: Night, rows: Rows) -> None:

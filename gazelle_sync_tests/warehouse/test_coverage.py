@@ -123,9 +123,7 @@ def test_what_was_proved_before_stays_known_since_then(
     assert coverage("timeline_entries").as_of(end, proved=False) > known
 
 
-def test_a_log_of_an_earlier_version_is_understood_before_the_next_sync(
-    empty_engine: Engine, ask: Rows
-) -> None:
+def test_a_log_of_an_earlier_version_is_understood_before_the_next_sync(empty_engine: Engine, ask: Rows) -> None:
     warehouse.migrate(empty_engine)
     warehouse.load(empty_engine, Canned(TABLES["clients"], clients(range(3))), run_id="r")
     ask("ALTER TABLE gazelle.sync_log DROP COLUMN proved")
