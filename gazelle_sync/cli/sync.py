@@ -56,7 +56,7 @@ def sync(
     if if_due and not job_run.is_due(datetime.now(settings.zone)):
         console.print(say("not_due"))
         return 0
-    months = job_run.months_to_read(full=full, days=days)
+    months = job_run.months_to_read(tables, full=full, days=days)
     with show_progress(console, say):
         outcome = job_run.run_job(tables, months, nightly=plain, allow_mass_delete=allow_mass_delete)
     console.print(make_summary(outcome.log, outcome.not_run, say))

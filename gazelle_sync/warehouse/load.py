@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from typing import Protocol
@@ -22,9 +23,19 @@ from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import Engine
 
 from gazelle_sync.tables import TABLES, Scope, Table
-from gazelle_sync.tables.declaration import Missing
+from gazelle_sync.tables.declaration import Missing, Nested
 from gazelle_sync.translations import say
-from gazelle_sync.warehouse import changes, comparison, guards, new_columns, rejects, staging, sync_log, tombstones
+from gazelle_sync.warehouse import (
+    candidates,
+    changes,
+    comparison,
+    guards,
+    new_columns,
+    rejects,
+    staging,
+    sync_log,
+    tombstones,
+)
 from gazelle_sync.warehouse.comparison import Difference
 from gazelle_sync.warehouse.connection import ATTEMPTS, transaction, with_retries
 from gazelle_sync.warehouse.leftovers import start_reading
@@ -69,8 +80,11 @@ class Source(Protocol):
     def expected(self) -> int: ...
     @property
     def not_gone(self) -> set[Key]: ...
+    @property
+    def unproved(self) -> Mapping[str, str]: ...
 
     def pages(self) -> Iterator[pandas.DataFrame]: ...
+    def look_again(self) -> Iterator[pandas.DataFrame]: ...
     def confirm(self, missing: Iterable[Missing]) -> Iterator[pandas.DataFrame]: ...
 
 
@@ -80,16 +94,18 @@ def load(
     *,
     run_id: str,
     allow_mass_delete: bool = False,
+    blind_spot: str = "",
     tables: Mapping[str, Table] = TABLES,
 ) -> LoadReport:
     """Reads the source to its end and makes its table agree with it.
 
     `run_id` goes into the log and the list of changes. With `allow_mass_delete`, any number of records may be marked
-    as gone, and any number of values turn empty. Raises what the source raises and `WarehouseError`; then the table is
-    as it was, and `sync_log` says why, if the database can still be told.
+    as gone, and any number of values turn empty; with a `blind_spot`, which says what may be hidden from who asks, no
+    record is gone. Raises what the source raises and `WarehouseError`; then the table is as it was, and `sync_log` says
+    why, if the database can still be told.
     """
     with Spool(source.table) as spool:
-        work = Load(engine, source, spool, run_id, allow_mass_delete, tables)
+        work = Load(engine, source, spool, run_id, allow_mass_delete, blind_spot, tables)
         try:
             return work.run()
         except BaseException as error:
@@ -120,6 +136,7 @@ class Load:
         spool: Spool,
         run_id: str,
         allow_mass_delete: bool,
+        blind_spot: str,
         tables: Mapping[str, Table],
     ) -> None:
         self.engine = engine
@@ -131,6 +148,7 @@ class Load:
         self.read_from: datetime | None = None
         self.asked_at: datetime | None = None
         self.allow_mass_delete = allow_mass_delete
+        self.blind_spot = blind_spot
         self.tables = tables
         self.requests = source.client.api_requests
         self.retries = source.client.api_retries
@@ -172,6 +190,9 @@ class Load:
         """
         self.engine.dispose()
         self.asked = set()
+        if unseen.table_is_empty:
+            for frame in self.source.look_again():
+                self.spool.add(frame)
         waiting = iter(sorted(unseen.missing, key=lambda entry: (entry.parent or "", entry.key)))
         while chunk := list(islice(waiting, CHUNK)):
             for frame in self.source.confirm(chunk):
@@ -199,18 +220,23 @@ class Load:
             knowledge = Knowledge(
                 self.table, self.source.scope, self.tables, self.read_from, standing, asked_at=self.asked_at
             )
-            unseen = tombstones.find_unseen(
-                cursor, self.target, self.source.scope, self.tables, knowledge, list_is_whole=not self.doubts
-            )
+            unseen = Unseen([], set(), in_scope=0, in_table=0)
+            if not self.blind_spot:
+                unseen = tombstones.find_unseen(
+                    cursor, self.target, self.source.scope, self.tables, knowledge, list_is_whole=not self.doubts
+                )
             if unseen.missing and self.asked is None:
                 self.asked_at = standing.at
                 return unseen
             ddl = comparison.lock_if_empty(cursor, self.target, self.tables, self.engine)
+            if ddl is not None and self.asked is None and isinstance(self.table.read, Nested):
+                self.asked_at = standing.at
+                return replace(unseen, table_is_empty=True)
             staging.insert_placeholders(cursor, self.target, self.tables)
             all_new = ddl is not None and not standing.later
             difference = comparison.compare(cursor, self.target, knowledge, standing.new_columns, all_new=all_new)
             self.hold_back(cursor, difference, standing, report)
-            gone = self.choose_gone(unseen, report)
+            gone = self.choose_gone(cursor, unseen, report)
             known = False
             if difference or gone or ddl:
                 tombstones.stage_gone(cursor, self.target, gone)
@@ -242,8 +268,10 @@ class Load:
             expected=self.source.expected,
             api_requests=self.source.client.api_requests - self.requests,
             api_retries=self.source.client.api_retries - self.retries,
-            proved=not self.doubts,
+            proved=not (self.doubts or self.blind_spot),
         )
+        if self.blind_spot:
+            report.warnings.append(self.blind_spot)
         if self.doubts:
             report.warnings.append(
                 say(
@@ -254,6 +282,9 @@ class Load:
                     doubts="; ".join(self.doubts),
                 )
             )
+        if unproved := self.source.unproved:
+            shown = "; ".join(f"{key}: {why}" for key, why in list(unproved.items())[:3])
+            report.warnings.append(say("unproved", count=len(unproved), shown=shown))
         return report
 
     def hold_back(self, cursor: Cursor, difference: Difference, standing: Standing, report: LoadReport) -> None:
@@ -269,10 +300,22 @@ class Load:
             )
             report.warnings.append(say("emptied", columns=columns))
 
-    def choose_gone(self, unseen: Unseen, report: LoadReport) -> list[Key]:
-        """What may be marked: asked for, and not there. Nothing, if it is suspiciously much."""
+    def choose_gone(self, cursor: Cursor, unseen: Unseen, report: LoadReport) -> list[Key]:
+        """What may be marked: asked for, not there, and not held back. Nothing, if it is suspiciously much."""
+        assert self.read_from is not None
         asked = self.asked or set()
-        gone = [entry.key for entry in unseen.missing if entry.key in asked and entry.key not in self.not_gone]
+        held = candidates.hold_back(
+            cursor,
+            self.target,
+            self.tables,
+            [entry.key for entry in unseen.missing if entry.key not in self.not_gone],
+            placeholders=unseen.placeholders,
+            zone=self.source.scope.zone,
+            began=self.read_from,
+            report=report,
+        )
+        kept = self.not_gone | held
+        gone = [entry.key for entry in unseen.missing if entry.key in asked and entry.key not in kept]
         if self.allow_mass_delete or len(set(gone) - unseen.placeholders) <= unseen.limit:
             return gone
         report.warnings.append(

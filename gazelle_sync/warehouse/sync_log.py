@@ -13,6 +13,7 @@ import psycopg2
 from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import Engine
 
+from gazelle_sync.translations import say
 from gazelle_sync.warehouse.connection import describe_error, transaction
 from gazelle_sync.warehouse.report import LoadReport
 
@@ -67,7 +68,7 @@ def record_failure(
     `started` is None when it failed before its reading began.
     """
     # What is no Exception ends the process: a signal, by whatever name it is raised.
-    why = escape_unstorable(f"{type(error).__name__}: {error}") if isinstance(error, Exception) else "interrupted"
+    why = escape_unstorable(f"{type(error).__name__}: {error}") if isinstance(error, Exception) else say("interrupted")
     try:
         with transaction(engine) as cursor:
             cursor.execute(
@@ -78,7 +79,7 @@ def record_failure(
                 (run_id, table, scope, started, why),
             )
     except psycopg2.Error as refused:
-        logger.error("sync_log could not be told that %s failed: %s", table, describe_error(refused))  # noqa: TRY400
+        logger.error("%s", say("log_not_written", table=table, why=describe_error(refused)))  # noqa: TRY400
 
 
 def escape_unstorable(text: str) -> str:

@@ -261,7 +261,7 @@ def test_too_many_at_once_are_not_marked_and_the_warning_names_the_numbers(mirro
         (1000, 101, 0),
     ],
 )
-def test_more_than_a_tenth_and_more_than_25_or_more_than_half_of_a_small_table_are_too_many(load_clients, gone, stored, missing, marked):
+def test_more_than_a_tenth_and_25_or_half_of_a_small_table_are_too_many(load_clients, gone, stored, missing, marked):
     load_clients(range(stored))
     report = load_clients(range(stored - missing))
     assert report.deleted == len(gone("clients")) == marked
@@ -286,9 +286,7 @@ def test_those_that_exist_after_all_do_not_count_as_gone(load_clients, gone):
     exists = {(row["external_id"],): row for row in clients(range(100, 960), status="STILL THERE")}
     report = load_clients(range(100), exists=exists)
     assert (report.deleted, report.updated, report.unchanged) == (40, 860, 100)
-    assert report.warnings == [
-        "most rows changed at once (of 960), which is done, and worth a look: status (860)"
-    ]
+    assert report.warnings == ["most rows changed at once (of 960), which is done, and worth a look: status (860)"]
     assert gone("clients") == {f"cli_{number:04}" for number in range(960, 1000)}
 
 
