@@ -789,8 +789,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "dépassée : l’exécution {run} a commencé à lire cette table plus tard, à {at} UTC, et a fini la première. Ce qu’elle a enregistré est plus récent ; rien n’a donc été écrit",
     ),
     "overtaken_in_part": (
-        "overtaken in part: another load of this table, done meanwhile (run {runs}), knows {count} records better; they stay as it stored them",
-        "dépassée en partie : un autre chargement de cette table, fait entre-temps (exécution {runs}), connaît mieux {count} enregistrements ; ils restent tels qu’il les a enregistrés",
+        "overtaken in part: another load of this table, done meanwhile, knows {count} records better; they stay as it stored them",
+        "dépassée en partie : un autre chargement de cette table, fait entre-temps, connaît mieux {count} enregistrements ; ils restent tels qu’il les a enregistrés",
     ),
     "list_not_proved": (
         "the list could not be proved whole in {reads} reads, so nothing was marked as deleted: {seen} of {expected} records seen; {doubts}",

@@ -235,7 +235,7 @@ class Load:
             staging.insert_placeholders(cursor, self.target, self.tables)
             all_new = ddl is not None and not standing.later
             difference = comparison.compare(cursor, self.target, knowledge, standing.new_columns, all_new=all_new)
-            self.hold_back(cursor, difference, standing, report)
+            self.hold_back(cursor, difference, report)
             gone = self.choose_gone(cursor, unseen, report)
             known = False
             if difference or gone or ddl:
@@ -287,11 +287,10 @@ class Load:
             report.warnings.append(say("unproved", count=len(unproved), shown=shown))
         return report
 
-    def hold_back(self, cursor: Cursor, difference: Difference, standing: Standing, report: LoadReport) -> None:
+    def hold_back(self, cursor: Cursor, difference: Difference, report: LoadReport) -> None:
         """Leaves what is not to be believed as it stands, and says so."""
         if difference.kept:
-            runs = ", ".join(sorted({load.run_id for load in standing.later})) or "?"
-            report.warnings.append(say("overtaken_in_part", count=difference.kept, runs=runs))
+            report.warnings.append(say("overtaken_in_part", count=difference.kept))
         if self.allow_mass_delete:
             return
         if suspicious := comparison.keep_suspicious(cursor, self.target, difference):
