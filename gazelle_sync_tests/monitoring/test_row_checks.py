@@ -31,8 +31,9 @@ BREAKING = {
     "(SELECT min(id) FROM gazelle.timeline_entries)",
     "appointments: end_after_they_start": "UPDATE gazelle.appointments SET duration_minutes = 0 WHERE id = "
     "(SELECT min(id) FROM gazelle.appointments)",
-    "appointments: appointment_date_is_local": "UPDATE gazelle.appointments SET appointment_date = appointment_date - 1 "
-    "WHERE id = (SELECT min(id) FROM gazelle.appointments WHERE deleted_at IS NULL AND synced_at IS NOT NULL)",
+    "appointments: appointment_date_is_local": "UPDATE gazelle.appointments SET appointment_date = "
+    "appointment_date - 1 WHERE id = (SELECT min(id) FROM gazelle.appointments "
+    "WHERE deleted_at IS NULL AND synced_at IS NOT NULL)",
     "appointments: appointment_time_is_local": "UPDATE gazelle.appointments SET appointment_time = "
     "appointment_time + interval '1 hour' WHERE id = (SELECT min(id) FROM gazelle.appointments "
     "WHERE deleted_at IS NULL AND synced_at IS NOT NULL)",
