@@ -584,13 +584,13 @@ TEXTS: dict[str, tuple[str, str]] = {
     "missing_for_now": (
         "no longer listed ({count}): {records}. One night proves nothing: what is still missing {hours} hours later "
         "will be marked as deleted",
-        "ne figure plus dans la liste ({count}) : {records}. Une seule nuit ne prouve rien : ce qui manque encore "
+        "ne figure plus dans la liste ({count}) : {records}. Une seule nuit ne prouve rien : ce qui manque encore "
         "{hours} heures plus tard sera marqué comme supprimé",
     ),
     "missing_and_referred_to": (
         "no longer listed ({count}), but kept, because something live refers to it: {records}. If it is gone, give "
         "that to somebody else in Gazelle",
-        "ne figure plus dans la liste ({count}), mais reste conservé, car des données actuelles s’y rapportent : "
+        "ne figure plus dans la liste ({count}), mais reste conservé, car des données actuelles s’y rapportent : "
         "{records}. S’il n’existe plus, réattribuez ces données dans Gazelle",
     ),
     "another_account": (
@@ -599,30 +599,30 @@ TEXTS: dict[str, tuple[str, str]] = {
         "database is really meant to go on with {asked}, run: DELETE FROM gazelle.account;",
         "Ces identifiants sont ceux de {asked} ({asked_id}), alors que la base de données reproduit {kept} "
         "({kept_id}). Rien n’a été écrit. Donnez les identifiants de {kept}, ou une base à part pour {asked} dans "
-        "SUPABASE_DB_URL. Si cette base doit vraiment continuer avec {asked}, exécutez : DELETE FROM gazelle.account;",
+        "SUPABASE_DB_URL. Si cette base doit vraiment continuer avec {asked}, exécutez : DELETE FROM gazelle.account;",
     ),
     "account_not_told": (
         "Gazelle did not say whose account this is, nor what it shows, so nothing was marked as deleted. The API may "
         "have changed: `gazelle-sync check` says more",
-        "Gazelle n’a dit ni de qui est ce compte, ni ce qu’il montre ; rien n’a donc été marqué comme supprimé. L’API a "
-        "peut-être changé : `gazelle-sync check` en dit plus",
+        "Gazelle n’a dit ni de qui est ce compte, ni ce qu’il montre ; rien n’a donc été marqué comme supprimé. L’API a "
+        "peut-être changé : `gazelle-sync check` en dit plus",
     ),
     "no_company_named": (
         "Gazelle named no company, and the database mirrors {kept} ({kept_id}), so nothing was read. Look at whose key "
         "this is, then run the sync again.",
-        "Gazelle n’a nommé aucune entreprise, alors que la base de données reproduit {kept} ({kept_id}) ; rien n’a donc "
+        "Gazelle n’a nommé aucune entreprise, alors que la base de données reproduit {kept} ({kept_id}) ; rien n’a donc "
         "été lu. Vérifiez à qui appartient la clé, puis relancez la synchronisation.",
     ),
     "sees_less": (
         "the key belongs to somebody who may not see everything ({access}), so nothing was marked as deleted. Use the "
         "key of an administrator with full access",
-        "la clé appartient à quelqu’un qui ne peut pas tout voir ({access}) ; rien n’a donc été marqué comme supprimé. "
+        "la clé appartient à quelqu’un qui ne peut pas tout voir ({access}) ; rien n’a donc été marqué comme supprimé. "
         "Utilisez la clé d’un administrateur à l’accès complet",
     ),
     "sees_less_than_before": (
         "the access shrank: on {at} UTC the key still showed everything, and now it belongs to somebody who may not "
         "see everything ({access}), so nothing was marked as deleted. Use the key of an administrator with full access",
-        "l’accès s’est réduit : le {at} UTC la clé montrait encore tout ; elle appartient maintenant à quelqu’un qui "
+        "l’accès s’est réduit : le {at} UTC la clé montrait encore tout ; elle appartient maintenant à quelqu’un qui "
         "ne peut pas tout voir ({access}), et rien n’a donc été marqué comme supprimé. Utilisez la clé d’un "
         "administrateur à l’accès complet",
     ),
@@ -648,21 +648,21 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "log_not_written": (
         "sync_log could not be told that {table} failed: {why}",
-        "sync_log n’a pas pu noter l’échec de {table} : {why}",
+        "sync_log n’a pas pu noter l’échec de {table} : {why}",
     ),
     "log_not_read": (
         "The log could not be read, so the run will do the usual months: {why}",
-        "Le journal n’a pas pu être lu ; l’exécution fera donc les mois habituels : {why}",
+        "Le journal n’a pas pu être lu ; l’exécution fera donc les mois habituels : {why}",
     ),
     "no_such_month": (
         "There is no month from {first} to {last}: history begins in {history} (GAZELLE_HISTORY_START), and the last "
         "month is {latest_month}.",
-        "Il n’y a pas de mois du {first} au {last} : l’historique commence en {history} (GAZELLE_HISTORY_START), et le "
+        "Il n’y a pas de mois du {first} au {last} : l’historique commence en {history} (GAZELLE_HISTORY_START), et le "
         "dernier mois est {latest_month}.",
     ),
     "known_as_of": (
         "all is known up to {at} UTC; since then something was not read, or not read whole",
-        "tout est connu jusqu’au {at} UTC ; depuis, quelque chose n’a pas été lu, ou pas en entier",
+        "tout est connu jusqu’au {at} UTC ; depuis, quelque chose n’a pas été lu, ou pas en entier",
     ),
     "never_proved": (
         "read since {at} UTC, but never proved whole",
