@@ -1,4 +1,4 @@
-"""The one way a file is replaced whole, or held by one process at a time.
+"""The one way a file is replaced whole, or held by one process at a time; and a folder for sockets.
 
 Keep out: what is in the files.
 """
@@ -46,3 +46,12 @@ def hold_lock(path: Path, *, timeout: float, name: str = "lock") -> Iterator[Non
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.{name}", timeout=timeout, mode=0o600):
         yield
+
+
+def make_socket_folder() -> Path:
+    """A private folder (0700) with a short path: a socket's has room for 107 bytes (unix(7)). Who makes it removes it.
+
+    Its name can't be guessed, so nobody can have put something else in its place.
+    """
+    # Not where TMPDIR says: that can be long.
+    return Path(tempfile.mkdtemp(prefix="gazelle-sync-", dir="/tmp"))
