@@ -331,14 +331,389 @@ TEXTS: dict[str, tuple[str, str]] = {
         "DAGSTER_POSTGRES_URL passe par un pooler en mode {mode}, qui refuse ce dont Dagster a besoin. Donnez-lui une "
         "connexion directe, ou ne la définissez pas : SQLite sous var/ est le choix par défaut.",
     ),
+    "base_url_with_credentials": (
+        "GAZELLE_BASE_URL has an @ in it, and so a user or a password, which do not belong there. Write it as https://gazelleapp.io; the key goes into GAZELLE_API_KEY.",
+        "GAZELLE_BASE_URL contient un @, donc un nom d’utilisateur ou un mot de passe, qui n’y ont pas leur place. Écrivez-la sous la forme https://gazelleapp.io ; la clé va dans GAZELLE_API_KEY.",
+    ),
     # -- reading from Gazelle: transport, client, OAuth ---------------------------------------------------------------
+    "no_token": (
+        "There is no OAuth token yet. Run `gazelle-sync login`.",
+        "Il n’y a pas encore de jeton OAuth. Lancez `gazelle-sync login`.",
+    ),
+    "token_expired": (
+        "The OAuth token expired and has no refresh token. Run `gazelle-sync login`.",
+        "Le jeton OAuth a expiré et n’a pas de jeton de renouvellement. Lancez `gazelle-sync login`.",
+    ),
+    "token_without_access": (
+        "The token has no access_token. Run `gazelle-sync login`.",
+        "Le jeton n’a pas d’access_token. Lancez `gazelle-sync login`.",
+    ),
+    "token_file_is_none": (
+        "{path} is not a token. Run `gazelle-sync login` to make a new one.",
+        "{path} n’est pas un jeton. Lancez `gazelle-sync login` pour en créer un nouveau.",
+    ),
+    "token_file_unusable": (
+        "The OAuth token can't be read or saved in {path}: {why}. Gazelle was not asked for a new one, so nothing is lost: mend this, then run the same again.",
+        "Le jeton OAuth ne peut pas être lu ou enregistré dans {path} : {why}. Aucun nouveau jeton n’a été demandé à Gazelle, donc rien n’est perdu : corrigez cela, puis relancez la même commande.",
+    ),
+    "token_not_saved": (
+        "The new OAuth token could not be saved ({why}), and the old one is spent. This process keeps it and tries again while it runs; make its place writable. If the process ends first, run `gazelle-sync login`.",
+        "Le nouveau jeton OAuth n’a pas pu être enregistré ({why}), et l’ancien est utilisé. Ce processus le garde et réessaie tant qu’il tourne ; rendez son emplacement accessible en écriture. S’il se termine avant, lancez `gazelle-sync login`.",
+    ),
+    "token_is_saved_again": (
+        "The new OAuth token could not be saved ({why}); the next try is in {seconds} s.",
+        "Le nouveau jeton OAuth n’a pas pu être enregistré ({why}) ; nouvel essai dans {seconds} s.",
+    ),
+    "grant_refused": (
+        "Gazelle refused the OAuth grant ({grant}): it is spent or revoked, or GAZELLE_CLIENT_ID and GAZELLE_CLIENT_SECRET are not this app's. Run `gazelle-sync login`.",
+        "Gazelle a refusé l’autorisation OAuth ({grant}) : elle est utilisée ou révoquée, ou GAZELLE_CLIENT_ID et GAZELLE_CLIENT_SECRET ne sont pas ceux de cette application. Lancez `gazelle-sync login`.",
+    ),
+    "nobody_authorized": (
+        "Nobody authorized gazelle-sync within {minutes} minutes. Run `gazelle-sync login` again.",
+        "Personne n’a autorisé gazelle-sync en {minutes} minutes. Relancez `gazelle-sync login`.",
+    ),
+    "not_authorized_by_gazelle": (
+        "Gazelle did not authorize gazelle-sync: {why}.",
+        "Gazelle n’a pas autorisé gazelle-sync : {why}.",
+    ),
+    "no_reason_given": (
+        "no reason given",
+        "aucune raison donnée",
+    ),
+    "callback_port_taken": (
+        "The callback can't listen on port {port} ({why}): free it, or give --port.",
+        "Le rappel ne peut pas écouter sur le port {port} ({why}) : libérez-le, ou indiquez --port.",
+    ),
+    "callback_done": (
+        "Thank you. You can close this page.",
+        "Merci. Vous pouvez fermer cette page.",
+    ),
+    "callback_of_another": (
+        "This page does not belong to the login that is under way. Open the address that `gazelle-sync login` shows.",
+        "Cette page n’appartient pas à la connexion en cours. Ouvrez l’adresse que `gazelle-sync login` affiche.",
+    ),
     # -- reading from Gazelle: lists, rows, proofs --------------------------------------------------------------------
+    "list_missing": (
+        "Gazelle answered {what} without the list {field}.",
+        "Gazelle a répondu à {what} sans la liste {field}.",
+    ),
+    "list_is_empty": (
+        "the list is empty, and it has no count that would confirm it",
+        "la liste est vide, et elle n’a pas de total qui le confirme",
+    ),
+    "list_shifted": (
+        "{where} shifted while it was read: {seen} different records were seen, and {start} announced at the start, {end} at the end",
+        "{where} a changé pendant la lecture : {seen} enregistrements différents ont été vus, {start} étaient annoncés au début et {end} à la fin",
+    ),
+    "list_of": (
+        "{where} of {parent}",
+        "{where} de {parent}",
+    ),
+    "null_records": (
+        "records that came as null: {count}",
+        "enregistrements reçus vides (null) : {count}",
+    ),
+    "parent_without_id": (
+        "{where} has a record without an id, so it can't be told whose {field} these are",
+        "{where} contient un enregistrement sans identifiant, si bien que l’on ne peut dire à qui est {field}",
+    ),
+    "went_away": (
+        "the record went away while its list was read",
+        "l’enregistrement a disparu pendant la lecture de sa liste",
+    ),
+    "other_record": (
+        "Gazelle answered with another record than the one that was asked for, which proves nothing",
+        "Gazelle a répondu par un autre enregistrement que celui qui était demandé, ce qui ne prouve rien",
+    ),
+    "page_after": (
+        "{table} ({field} after {cursor})",
+        "{table} ({field} après {cursor})",
+    ),
+    "no_page": (
+        "Gazelle answered {where} with something that is not a page of a connection.",
+        "La réponse de Gazelle à {where} n’est pas une page de liste.",
+    ),
+    "cursor_does_not_move": (
+        "{where}: the cursor {cursor} does not move, though there is said to be more. The list can't be read to its end; nothing was changed for this table.",
+        "{where} : le curseur {cursor} n’avance pas, alors qu’il devrait y avoir une suite. La liste ne peut être lue jusqu’au bout ; rien n’a été modifié dans cette table.",
+    ),
+    "pages_without_news": (
+        "{where}: {count} pages in a row have no record that is new, and still more are announced. The list does not end; nothing was changed for this table.",
+        "{where} : {count} pages de suite n’apportent aucun nouvel enregistrement, et d’autres sont encore annoncées. La liste n’a pas de fin ; rien n’a été modifié dans cette table.",
+    ),
+    "list_does_not_end": (
+        "{where}: {seen} records were read of {announced} that were announced, and there is said to be more. The list does not end; nothing was changed for this table.",
+        "{where} : {seen} enregistrements ont été lus sur {announced} annoncés, et il devrait y avoir une suite. La liste n’a pas de fin ; rien n’a été modifié dans cette table.",
+    ),
+    "by_id": (
+        "{table} by id ({first} and {more} more)",
+        "{table} par identifiant ({first} et {more} autres)",
+    ),
+    "records_missing": (
+        "Gazelle answered {what} without {names}.",
+        "Gazelle a répondu à {what} sans {names}.",
+    ),
+    "not_asked_any_more": (
+        "not asked for, because Gazelle answered several such questions with an error",
+        "pas demandé, car Gazelle a répondu par une erreur à plusieurs questions de ce genre",
+    ),
+    "unproved": (
+        "Gazelle's answers do not tell whether these records still exist, so they stay as they are ({count}): {shown}",
+        "Les réponses de Gazelle ne disent pas si ces enregistrements existent encore ; ils restent donc tels quels ({count}) : {shown}",
+    ),
+    "value_wrong": (
+        "{column}: {why}",
+        "{column} : {why}",
+    ),
+    "value_missing": (
+        "{column}: {field} is missing from the answer",
+        "{column} : {field} manque dans la réponse",
+    ),
+    "value_of_other_shape": (
+        "the answer is not of the shape that was asked for",
+        "la réponse n’a pas la forme demandée",
+    ),
+    "value_null": (
+        "null, where a value is needed",
+        "null, alors qu’une valeur est nécessaire",
+    ),
+    "text_repaired": (
+        "a NUL or a lone surrogate, which PostgreSQL can't hold, was replaced",
+        "un caractère nul ou un demi-codet isolé, que PostgreSQL ne peut contenir, a été remplacé",
+    ),
+    "text_due": (
+        "{kind}, where text is due",
+        "{kind} au lieu d’un texte",
+    ),
+    "texts_due": (
+        "{kind}, where a list of texts is due",
+        "{kind} au lieu d’une liste de textes",
+    ),
+    "whole_number_due": (
+        "{kind}, where a whole number is due",
+        "{kind} au lieu d’un nombre entier",
+    ),
+    "number_due": (
+        "{kind}, where a number is due",
+        "{kind} au lieu d’un nombre",
+    ),
+    "boolean_due": (
+        "{kind}, where true or false is due",
+        "{kind} au lieu de vrai ou faux",
+    ),
+    "date_due": (
+        "{kind}, where a date (YYYY-MM-DD) is due",
+        "{kind} au lieu d’une date (AAAA-MM-JJ)",
+    ),
+    "timestamp_due": (
+        "{kind}, where a timestamp (ISO 8601 with a zone) is due",
+        "{kind} au lieu d’un horodatage (ISO 8601 avec fuseau)",
+    ),
+    "kind_null": (
+        "null",
+        "null",
+    ),
+    "kind_boolean": (
+        "true or false",
+        "vrai ou faux",
+    ),
+    "kind_number": (
+        "a number",
+        "un nombre",
+    ),
+    "kind_text": (
+        "text",
+        "un texte",
+    ),
+    "kind_list": (
+        "a list",
+        "une liste",
+    ),
+    "kind_object": (
+        "an object",
+        "un objet",
+    ),
+    "number_too_large": (
+        "a number too large for a PostgreSQL integer",
+        "un nombre trop grand pour un entier de PostgreSQL",
+    ),
+    "no_such_date": (
+        "a date that is not in the calendar",
+        "une date qui n’existe pas dans le calendrier",
+    ),
+    "no_such_timestamp": (
+        "a timestamp that is not in the calendar",
+        "un horodatage qui n’existe pas dans le calendrier",
+    ),
+    "id_empty": (
+        "an id that is empty",
+        "un identifiant vide",
+    ),
+    "id_unstorable": (
+        "an id with a NUL or a lone surrogate, which PostgreSQL can't hold",
+        "un identifiant avec un caractère nul ou un demi-codet isolé, que PostgreSQL ne peut contenir",
+    ),
+    "id_too_long": (
+        "an id of {length} characters, too long to be one",
+        "un identifiant de {length} caractères, trop long pour en être un",
+    ),
     # -- first contact: what the API lacks, page sizes, preflight -----------------------------------------------------
     # -- the database: connection, migrations, preflight --------------------------------------------------------------
+    "connection_string_not_understood": (
+        "{variable} is not a connection string. It looks like postgresql://user:password@host:5432/database; characters such as @ / : # in the password are written %40 %2F %3A %23.",
+        "{variable} n’est pas une chaîne de connexion. Elle ressemble à postgresql://user:password@host:5432/database ; dans le mot de passe, des caractères comme @ / : # s’écrivent %40 %2F %3A %23.",
+    ),
+    "connection_string_for_another": (
+        "{variable} is for another kind of database, and has to be for postgresql://.",
+        "{variable} désigne un autre type de base de données ; elle doit commencer par postgresql://.",
+    ),
+    "connection_without_tls": (
+        "{variable} has an sslmode that may go without TLS, for a host that is not this machine: the password and all data would travel in the clear. Use sslmode=require, or better verify-full.",
+        "{variable} a un sslmode qui permet de se passer de TLS, pour un hôte qui n’est pas cette machine : le mot de passe et toutes les données circuleraient en clair. Utilisez sslmode=require, ou mieux verify-full.",
+    ),
+    "token_table_unusable": (
+        "The OAuth token could not be read or saved in the database: {why}",
+        "Le jeton OAuth n’a pas pu être lu ou enregistré dans la base de données : {why}",
+    ),
+    "token_row_is_kept": (
+        "Another process has kept the OAuth token for {seconds} s (a row of gazelle.oauth_token). Look for a gazelle-sync that hangs, and end it; then run the same again.",
+        "Un autre processus garde le jeton OAuth depuis {seconds} s (une ligne de gazelle.oauth_token). Cherchez un gazelle-sync bloqué et arrêtez-le, puis relancez la même commande.",
+    ),
     # -- the database: loads and their warnings -----------------------------------------------------------------------
     # -- the account, what was covered, and when ----------------------------------------------------------------------
+    "missing_for_now": (
+        "no longer listed ({count}): {records}. One night proves nothing: what is still missing {hours} hours later "
+        "will be marked as deleted",
+        "ne figure plus dans la liste ({count}) : {records}. Une seule nuit ne prouve rien : ce qui manque encore "
+        "{hours} heures plus tard sera marqué comme supprimé",
+    ),
+    "missing_and_referred_to": (
+        "no longer listed ({count}), but kept, because something live refers to it: {records}. If it is gone, give "
+        "that to somebody else in Gazelle",
+        "ne figure plus dans la liste ({count}), mais reste conservé, car des données actuelles s’y rapportent : "
+        "{records}. S’il n’existe plus, réattribuez ces données dans Gazelle",
+    ),
+    "another_account": (
+        "These credentials are for {asked} ({asked_id}), and the database mirrors {kept} ({kept_id}). Nothing was "
+        "written. Set the credentials of {kept}, or a database of its own for {asked} in SUPABASE_DB_URL. If this "
+        "database is really meant to go on with {asked}, run: DELETE FROM gazelle.account;",
+        "Ces identifiants sont ceux de {asked} ({asked_id}), alors que la base de données reproduit {kept} "
+        "({kept_id}). Rien n’a été écrit. Donnez les identifiants de {kept}, ou une base à part pour {asked} dans "
+        "SUPABASE_DB_URL. Si cette base doit vraiment continuer avec {asked}, exécutez : DELETE FROM gazelle.account;",
+    ),
+    "account_not_told": (
+        "Gazelle did not say whose account this is, nor what it shows, so nothing was marked as deleted. The API may "
+        "have changed: `gazelle-sync check` says more",
+        "Gazelle n’a dit ni de qui est ce compte, ni ce qu’il montre ; rien n’a donc été marqué comme supprimé. L’API a "
+        "peut-être changé : `gazelle-sync check` en dit plus",
+    ),
+    "no_company_named": (
+        "Gazelle named no company, and the database mirrors {kept} ({kept_id}), so nothing was read. Look at whose key "
+        "this is, then run the sync again.",
+        "Gazelle n’a nommé aucune entreprise, alors que la base de données reproduit {kept} ({kept_id}) ; rien n’a donc "
+        "été lu. Vérifiez à qui appartient la clé, puis relancez la synchronisation.",
+    ),
+    "sees_less": (
+        "the key belongs to somebody who may not see everything ({access}), so nothing was marked as deleted. Use the "
+        "key of an administrator with full access",
+        "la clé appartient à quelqu’un qui ne peut pas tout voir ({access}) ; rien n’a donc été marqué comme supprimé. "
+        "Utilisez la clé d’un administrateur à l’accès complet",
+    ),
+    "sees_less_than_before": (
+        "the access shrank: on {at} UTC the key still showed everything, and now it belongs to somebody who may not "
+        "see everything ({access}), so nothing was marked as deleted. Use the key of an administrator with full access",
+        "l’accès s’est réduit : le {at} UTC la clé montrait encore tout ; elle appartient maintenant à quelqu’un qui "
+        "ne peut pas tout voir ({access}), et rien n’a donc été marqué comme supprimé. Utilisez la clé d’un "
+        "administrateur à l’accès complet",
+    ),
+    "access_unknown": (
+        "access level unknown",
+        "niveau d’accès inconnu",
+    ),
+    "access_limited": (
+        "{level}, with limited access",
+        "{level}, à l’accès limité",
+    ),
+    "check_account": (
+        "account",
+        "compte",
+    ),
+    "mirrored_account": (
+        "The account of {company} ({id})",
+        "Le compte de {company} ({id})",
+    ),
+    "interrupted": (
+        "interrupted",
+        "interrompue",
+    ),
+    "log_not_written": (
+        "sync_log could not be told that {table} failed: {why}",
+        "sync_log n’a pas pu noter l’échec de {table} : {why}",
+    ),
+    "log_not_read": (
+        "The log could not be read, so the run will do the usual months: {why}",
+        "Le journal n’a pas pu être lu ; l’exécution fera donc les mois habituels : {why}",
+    ),
+    "no_such_month": (
+        "There is no month from {first} to {last}: history begins in {history} (GAZELLE_HISTORY_START), and the last "
+        "month is {latest_month}.",
+        "Il n’y a pas de mois du {first} au {last} : l’historique commence en {history} (GAZELLE_HISTORY_START), et le "
+        "dernier mois est {latest_month}.",
+    ),
+    "known_as_of": (
+        "all is known up to {at} UTC; since then something was not read, or not read whole",
+        "tout est connu jusqu’au {at} UTC ; depuis, quelque chose n’a pas été lu, ou pas en entier",
+    ),
+    "never_proved": (
+        "read since {at} UTC, but never proved whole",
+        "lue depuis le {at} UTC, mais jamais avec la preuve que rien ne manque",
+    ),
+    "never_materialized": (
+        "the table was never materialized",
+        "la table n’a jamais été matérialisée",
+    ),
     # -- alerts -------------------------------------------------------------------------------------------------------
     # -- faults around a sync: files, certificates, signals -----------------------------------------------------------
+    "lock_is_kept": (
+        "another process has kept {path} for {seconds} s: look for a gazelle-sync that hangs, and end it",
+        "un autre processus garde {path} depuis {seconds} s : cherchez un gazelle-sync bloqué et arrêtez-le",
+    ),
+    "errno_enospc": (
+        "the disk is full",
+        "le disque est plein",
+    ),
+    "errno_edquot": (
+        "the quota of the disk is used up",
+        "le quota du disque est épuisé",
+    ),
+    "errno_eacces": (
+        "this user may not do that: look at the owner and the rights",
+        "cet utilisateur n’en a pas le droit : vérifiez le propriétaire et les droits",
+    ),
+    "errno_erofs": (
+        "it can only be read: it is mounted read-only",
+        "accès en lecture seule : c’est monté ainsi",
+    ),
+    "errno_enoent": (
+        "it is not there",
+        "introuvable",
+    ),
+    "errno_eisdir": (
+        "it is a folder",
+        "c’est un dossier",
+    ),
+    "errno_enotdir": (
+        "a part of the path is not a folder",
+        "une partie du chemin n’est pas un dossier",
+    ),
+    "errno_eaddrinuse": (
+        "something else listens there",
+        "un autre programme y écoute déjà",
+    ),
+    "link_of_another": (
+        "{path} is a link that another user made, and is not written through: remove it, or make it your own",
+        "{path} est un lien créé par un autre utilisateur, et rien n’est écrit à travers lui : supprimez-le ou créez-le vous-même",
+    ),
     # -- dev, the UI and the status page ------------------------------------------------------------------------------
     "dev_serves": (
         "The UI is at {url}, the status page at {url}/status. Ctrl-C ends both.",

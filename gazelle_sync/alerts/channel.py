@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from gazelle_sync.redaction import PlainError
+
 
 @dataclass(frozen=True)
 class Message:
@@ -21,7 +23,7 @@ class Message:
     body: str
 
 
-class NotSent(Exception):
+class NotSent(PlainError):
     """A message did not get through. The text says why, and holds no secret and no personal data.
 
     `unreachable` says that other messages would not get through now either; `taken_by` names the recipients who

@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
 from gazelle_sync.alerts.channel import Message, NotSent
-from gazelle_sync.alerts.redaction import one_line
+from gazelle_sync.redaction import one_line
 
 # Seconds to wait for the server, at each step.
 TIMEOUT = 15.0

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from gazelle_sync.alerts.channel import Channel, Message, NotSent
 from gazelle_sync.alerts.incident import Incident, Kind
-from gazelle_sync.alerts.redaction import one_line, without
 from gazelle_sync.alerts.state import Open, State, StateFile, Waiting
 from gazelle_sync.alerts.wording import Wording
+from gazelle_sync.redaction import one_line, without
 
 LONGEST_NAME = 120
 LONGEST_WHY = 300

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import requests
 
 from gazelle_sync.alerts.channel import NotSent
-from gazelle_sync.alerts.redaction import one_line, secrets_in, unlogged
+from gazelle_sync.redaction import find_keys, one_line, without
 
 # Seconds to connect, and to wait for the answer.
 TIMEOUT = (5.0, 15.0)
@@ -18,6 +21,8 @@ def check(url: str, variable: str) -> None:
     try:
         parts = urlsplit(url)
         fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        # More than one @: host and path are mistaken for each other when a password has one.
+        fine = fine and url.count("@") <= 1
     except ValueError:
         fine = False
     if not fine:
@@ -26,7 +31,7 @@ def check(url: str, variable: str) -> None:
 
 def ask(method: str, url: str, what: str, *, json: object = None) -> None:
     """Returns when the answer is a 2xx. `what` names the other side. Raises `NotSent`, without the address's path."""
-    secrets = secrets_in(url)
+    secrets = find_keys(url)
     try:
         with unlogged(secrets):
             response = requests.request(
@@ -51,3 +56,20 @@ def ask(method: str, url: str, what: str, *, json: object = None) -> None:
             # Any other status may be about this message alone.
             unreachable=status >= 500 or status in (requests.codes.too_many, requests.codes.request_timeout),
         )
+
+
+@contextmanager
+def unlogged(secrets: Iterable[str]) -> Iterator[None]:
+    """While it lasts, urllib3 doesn't log the secrets: at level DEBUG it writes the path of every request."""
+    secrets = tuple(secrets)
+
+    def hide(record: logging.LogRecord) -> bool:
+        record.msg, record.args = without(record.getMessage(), secrets), ()
+        return True
+
+    logger = logging.getLogger("urllib3.connectionpool")
+    logger.addFilter(hide)
+    try:
+        yield
+    finally:
+        logger.removeFilter(hide)

@@ -16,12 +16,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
-from filelock import Timeout
 
 from gazelle_sync.cli.command import PORT, configured
 from gazelle_sync.cli.services import Service, ServiceEnded, accepts, run_service, wait_until
 from gazelle_sync.environment.settings import DEFAULTS, Misconfigured, Settings
-from gazelle_sync.files import hold_lock, make_socket_folder, replace_file
+from gazelle_sync.files import Busy, hold_lock, make_socket_folder, replace_file
 from gazelle_sync.translations import Speech
 
 # How many ports are looked at for one that is free.
@@ -46,7 +45,7 @@ def dev(settings: Settings, say: Speech, port: int, host: str, verbose: bool) ->
         url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104  compared, not listened on
         try:
             stack.enter_context(be_the_only_one(settings.var / "dev.json", url))
-        except Timeout:
+        except Busy:
             click.echo(say("dev_runs_already", **read_record(settings.var / "dev.json")), err=True)
             return 1
         listener = stack.enter_context(take_port(host, port, say))
@@ -122,7 +121,7 @@ def start_services(
 
 @contextmanager
 def be_the_only_one(record: Path, url: str) -> Iterator[None]:
-    """Writes down who serves where, while the block lasts. Raises `Timeout` when another process does already."""
+    """Writes down who serves where, while the block lasts. Raises `files.Busy` when another process does already."""
     with hold_lock(record, timeout=0):
         replace_file(record, json.dumps({"url": url, "pid": os.getpid()}))
         try:

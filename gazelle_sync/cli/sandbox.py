@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 import click
-from filelock import Timeout
 
 from gazelle_sync.cli.command import PORT, configured, wait_for_interrupt
 from gazelle_sync.environment.settings import Misconfigured, Settings
+from gazelle_sync.files import Busy
 from gazelle_sync.translations import Speech
 
 
@@ -29,7 +29,7 @@ def sandbox(settings: Settings, say: Speech, port: int | None) -> int:
         with bundled, announce(settings.var, bundled):
             click.echo(say("sandbox_serves", url=url, key=bundled.api_key))
             wait_for_interrupt()
-    except Timeout:
+    except Busy:
         shared = find_shared_sandbox(settings.var)
         click.echo(f"gazelle-sync: {say('sandbox_runs_already', url=shared[0] if shared else '?')}", err=True)
         return 1

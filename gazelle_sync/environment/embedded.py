@@ -70,7 +70,7 @@ def find_shared_sandbox(folder: Path) -> tuple[str, str] | None:
 def announce(folder: Path, sandbox: Sandbox) -> Iterator[None]:
     """Lets other processes find the sandbox while it runs.
 
-    Raises `filelock.Timeout` when another process has announced one, which stays as it is.
+    Raises `files.Busy` when another process has announced one, which stays as it is.
     """
     file = folder / "sandbox.json"
     with hold_lock(file, timeout=0):

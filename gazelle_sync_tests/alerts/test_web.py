@@ -7,7 +7,7 @@ import socket
 import pytest
 import requests
 
-from gazelle_sync.alerts import NotSent, Slack, heartbeat, web
+from gazelle_sync.alerts import NotSent, Slack, send_heartbeat, web
 from gazelle_sync.alerts.channel import Message
 from gazelle_sync_tests.alerts.conftest import INCIDENT
 from gazelle_sync_tests.alerts.servers import HOOK
@@ -59,22 +59,22 @@ def test_a_netrc_entry_for_the_host_is_not_sent_along(webhook, tmp_path, monkeyp
 
 
 def test_the_heartbeat_asks_for_its_address_once(webhook):
-    heartbeat(webhook.url)
+    send_heartbeat(webhook.url)
     assert webhook.requests == [("GET", f"/services/T01/B01/{HOOK}")]
 
 
 def test_a_heartbeat_that_fails_says_so_without_its_address(webhook):
     webhook.status, webhook.answer = 410, f"/services/T01/B01/{HOOK} is gone"
     with pytest.raises(NotSent, match=r"^The heartbeat's address answered HTTP 410: \*\*\* is gone$"):
-        heartbeat(f"{webhook.url}?key={HOOK}")
+        send_heartbeat(f"{webhook.url}?key={HOOK}")
     webhook.stop()
     with pytest.raises(NotSent, match=r"^The heartbeat's address gave no answer \(ConnectionError\)$"):
-        heartbeat(webhook.url)
+        send_heartbeat(webhook.url)
 
 
 @pytest.mark.parametrize("url", ["MARK", "ftp://MARK.org/x", "https://", "http://MARK:port/x", "http://[MARK/x"])
 def test_what_is_no_address_is_refused_without_being_shown(url):
-    for use in (Slack, heartbeat):
+    for use in (Slack, send_heartbeat):
         with pytest.raises(ValueError, match=r"^(SLACK_WEBHOOK_URL|HEARTBEAT_URL) is not an address") as caught:
             use(url)
         assert "MARK" not in str(caught.value)

@@ -16,7 +16,8 @@ import requests
 import yaml
 from click.testing import CliRunner
 
-from gazelle_sync import cli, environment
+from gazelle_sync import cli
+from gazelle_sync.environment import settings as environment
 from gazelle_sync_tests.daemon.instance import free_port
 from gazelle_sync_tests.hosting.servers import Server, binary, certificate
 from gazelle_sync_tests.project import COMMANDS, SOURCE, Project, running
@@ -166,7 +167,7 @@ def test_a_blueprint_of_render_has_the_documented_fields_and_our_variables(
         values = {variable["key"]: variable.get("value") for variable in service["envVars"]}
         # A cron job has no disk, and the other's is for var/.
         assert values["GAZELLE_TOKEN_FILE"] == "postgres"
-        environment.zone(values["GAZELLE_TIMEZONE"])
+        environment.parse_zone(values["GAZELLE_TIMEZONE"])
         program, *arguments = service["startCommand"].split()
         assert program == "gazelle-sync"
         assert CliRunner().invoke(cli.main, [*arguments, "--help"]).exit_code == 0
