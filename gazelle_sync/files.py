@@ -89,7 +89,20 @@ def hold_lock(path: Path, *, timeout: float, name: str = "lock") -> Iterator[Non
 
     Raises `Busy` when another process keeps it for longer than `timeout` seconds, and `OSError`.
     """
-    descriptor = _open_lock(follow_links(path), name)
+    with _hold(_open_lock(follow_links(path), name), path, timeout):
+        yield
+
+
+@contextmanager
+def hold_folder(folder: Path, *, timeout: float) -> Iterator[None]:
+    """As `hold_lock`, for a folder that is there: the folder itself is locked, and no file is made."""
+    with _hold(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), folder, timeout):
+        yield
+
+
+@contextmanager
+def _hold(descriptor: int, path: Path, timeout: float) -> Iterator[None]:
+    """Locks what is open, and closes it at the end."""
     try:
         deadline = time.monotonic() + timeout
         while True:

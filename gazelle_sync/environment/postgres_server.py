@@ -31,7 +31,7 @@ from urllib.parse import quote
 
 import psutil
 
-from gazelle_sync.files import hold_lock, make_socket_folder
+from gazelle_sync.files import hold_folder, make_socket_folder
 from gazelle_sync.translations import say
 from gazelle_sync.warehouse import WarehouseError
 
@@ -65,7 +65,8 @@ def start_postgres(folder: Path) -> str:
     data = folder.resolve() / "postgres"
     program = find_program()
     try:
-        with hold_lock(data, timeout=PATIENCE):
+        data.parent.mkdir(parents=True, exist_ok=True)
+        with hold_folder(data.parent, timeout=PATIENCE):
             account = choose_account(data)
             if account:
                 open_way(account, [data, program])
@@ -84,7 +85,7 @@ def start_postgres(folder: Path) -> str:
 
 def let_go(data: Path, use: int) -> None:
     """Stops the server, unless another process uses it."""
-    with hold_lock(data, timeout=PATIENCE):
+    with hold_folder(data.parent, timeout=PATIENCE):
         try:
             fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
