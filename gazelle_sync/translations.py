@@ -1023,6 +1023,84 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{path} est un lien créé par un autre utilisateur, et rien n’est écrit à travers lui : supprimez-le ou créez-le vous-même",
     ),
     # -- dev, the UI and the status page ------------------------------------------------------------------------------
+    "dev_serves": (
+        "The UI is at {url}, the status page at {url}/status. Ctrl-C ends both.",
+        "L’interface est à {url}, la page d’état à {url}/status. Ctrl-C arrête les deux.",
+    ),
+    "dev_ends": (
+        "Ending, in order …",
+        "Arrêt en cours, dans l’ordre…",
+    ),
+    "dev_runs_already": (
+        "gazelle-sync: it runs already, at {url}, in process {pid}. Nothing was changed.",
+        "gazelle-sync : déjà en marche, à {url}, dans le processus {pid}. Rien n’a été modifié.",
+    ),
+    "dev_port_taken": (
+        "Port {port} can't be used ({reason}). Port {free} is free: gazelle-sync dev --port {free}",
+        "Le port {port} n’est pas utilisable ({reason}). Le port {free} est libre : gazelle-sync dev --port {free}",
+    ),
+    "dev_cannot_listen": (
+        "The UI can't listen on {host}, port {port} ({reason}): give another --host or --port.",
+        "L’interface ne peut pas écouter sur {host}, port {port} ({reason}) : indiquez un autre --host ou --port.",
+    ),
+    "dev_part_ended": (
+        "gazelle-sync: {part} ended by itself (code {code}), so everything is ended. Start it again; "
+        "--verbose shows what it says.",
+        "gazelle-sync : {part} s’est arrêté de lui-même (code {code}), donc tout est arrêté. Relancez la commande ; "
+        "--verbose montre ce qu’il dit.",
+    ),
+    "dev_sandbox": (
+        "the sandbox",
+        "le bac à sable",
+    ),
+    "dev_code_server": (
+        "Dagster's code server",
+        "le serveur de code de Dagster",
+    ),
+    "dev_daemon": (
+        "Dagster's daemon",
+        "le démon de Dagster",
+    ),
+    "dev_webserver": (
+        "the webserver",
+        "le serveur web",
+    ),
+    "sandbox_runs_already": (
+        "A sandbox serves already, at {url}. Nothing was changed.",
+        "Un bac à sable répond déjà à {url}. Rien n’a été modifié.",
+    ),
+    "sandbox_cannot_listen": (
+        "The sandbox can't serve on port {port} ({reason}): give another one.",
+        "Le bac à sable ne peut pas écouter sur le port {port} ({reason}) : indiquez-en un autre.",
+    ),
+    "postgres_did_not_start": (
+        "The embedded PostgreSQL in {folder} did not start: {reason}",
+        "Le PostgreSQL embarqué de {folder} n’a pas démarré : {reason}",
+    ),
+    "postgres_account_made": (
+        "PostgreSQL refuses to run as root: it runs as {account}, an account that was just made for it.",
+        "PostgreSQL refuse de tourner sous root : il tourne sous {account}, un compte qui vient d’être créé pour lui.",
+    ),
+    "postgres_opened_folders": (
+        "PostgreSQL refuses to run as root: it runs as {account}. On the way to its data and its program, everybody may "
+        "pass now (and not look into) {folders}. Run this as another user than root, and no folder is touched.",
+        "PostgreSQL refuse de tourner sous root : il tourne sous {account}. Pour qu’il atteigne ses données et son "
+        "programme, tout le monde peut désormais traverser (sans en voir le contenu) {folders}. Sous un autre "
+        "utilisateur que root, aucun dossier n’est modifié.",
+    ),
+    "ui_foreign_host": (
+        "Refused: this UI answers at {urls}. If it is reached by another address, DAGSTER_UI_URL has to name that.",
+        "Refusé : cette interface répond à {urls}. Si on l’atteint par une autre adresse, DAGSTER_UI_URL doit "
+        "l’indiquer.",
+    ),
+    "ui_foreign_page": (
+        "Refused: a page of another site asks. Only the pages of {url} may.",
+        "Refusé : la demande vient d’une page d’un autre site. Seules les pages de {url} y ont droit.",
+    ),
+    "ui_only_by_post": (
+        "Refused: GraphQL is asked by POST only.",
+        "Refusé : GraphQL ne s’interroge que par POST.",
+    ),
 }
 
 LANGUAGES = ("en", "fr")
