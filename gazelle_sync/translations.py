@@ -869,10 +869,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "The record of a run of {about} can be read again",
         "Le registre d’une exécution de {about} est de nouveau lisible",
     ),
-    "interrupted": (
-        "interrupted",
-        "interrompue",
-    ),
     "interrupted_not_run": (
         "interrupted; not run: {tables}",
         "interrompue ; tables non exécutées : {tables}",
