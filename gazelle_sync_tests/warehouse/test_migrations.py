@@ -18,11 +18,7 @@ from gazelle_sync.warehouse.schema import metadata
 from gazelle_sync_tests.conftest import ALL
 from gazelle_sync_tests.warehouse.canned import Canned, clients
 
-<<<<<<< HEAD
 BESIDE = {table.name for table in metadata().tables.values()} - set(TABLES)
-=======
-BESIDE = {"sync_log", "rejected_rows", "row_changes", "deletion_candidates", "account", "oauth_token"}
->>>>>>> main
 
 
 def test_the_first_use_makes_every_table_and_the_second_adds_nothing(empty_engine, ask):
@@ -59,11 +55,7 @@ CONTRACT = {
 CONTRACT = {name: f"id external_id {columns} synced_at deleted_at" for name, columns in CONTRACT.items()} | {
     "appointment_pianos": "id appointment_external_id piano_external_id is_tuning synced_at deleted_at",
     "sync_log": "id run_id table_name scope status started_at finished_at fetched inserted updated unchanged deleted "
-<<<<<<< HEAD
     "restored rejected api_requests api_retries error proved filled",
-=======
-    "restored rejected api_requests api_retries error proved",
->>>>>>> main
     "rejected_rows": "id table_name external_id reason payload first_seen_at last_seen_at resolved_at",
     "row_changes": "id run_id table_name external_id change changed changed_at",
 }
