@@ -148,3 +148,32 @@ def test_a_load_goes_on_between_the_attempts(empty_engine, database_url, ask):
         assert done == []
     upgrade.join(20)
     assert done == [["column clients.nick"]]
+
+
+def test_while_rows_are_filled_for_a_column_that_may_not_be_null_others_read_on(empty_engine, database_url, ask):
+    """Filling takes as long as there are rows; here, as long as somebody keeps one of them."""
+    must = dataclasses.replace(NICK, nullable=False)
+    tables = {**TABLES, "users": dataclasses.replace(TABLES["users"], columns=(*TABLES["users"].columns, must))}
+    warehouse.migrate(empty_engine)
+    ask("INSERT INTO gazelle.users (external_id) VALUES ('usr_1')")
+    ask("""
+        CREATE FUNCTION public.slowly() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN PERFORM pg_sleep(1.5); RETURN NEW; END';
+        CREATE TRIGGER slowly BEFORE UPDATE ON gazelle.users FOR EACH ROW EXECUTE FUNCTION public.slowly();
+        """)
+    done = []
+    upgrade = threading.Thread(target=lambda: done.append(warehouse.migrate(empty_engine, tables)))
+    try:
+        upgrade.start()
+        filling = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE 'UPDATE gazelle.users%%'"
+        wait_until(lambda: ask(filling) != [])
+        began = time.monotonic()
+        assert ask("SELECT external_id, nick FROM gazelle.users") == [{"external_id": "usr_1", "nick": None}]
+        assert time.monotonic() - began < 1
+        assert done == []
+        upgrade.join(20)
+        assert done == [["column users.nick", "not null for users.nick"]]
+        assert ask("SELECT nick FROM gazelle.users") == [{"nick": "usr_1"}]
+    finally:
+        upgrade.join(20)
+        ask("DROP FUNCTION public.slowly() CASCADE")
