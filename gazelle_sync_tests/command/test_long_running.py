@@ -287,8 +287,7 @@ def test_a_port_that_is_taken_is_said_with_one_that_is_free_before_anything_is_s
 PARTS = {
     "gazelle_sync.ui": "the webserver",
     "dagster._daemon": "Dagster's daemon",
-    "code-server": "Dagster's code server",
-    # The proxy before it lives on.
+    # The proxy before it lives on, and would not notice.
     "grpc": "Dagster's code server",
     "dev": None,
 }
