@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from gazelle_sync import warehouse
 from gazelle_sync.environment.settings import Misconfigured
-from gazelle_sync.gazelle import Account, Client, InvalidResponse, Refused, read_account
+from gazelle_sync.gazelle import Account, Client, InvalidResponse, Refused, Unanswered, read_account
 from gazelle_sync.translations import say
 from gazelle_sync.warehouse import MirroredAccount
 
@@ -30,6 +30,8 @@ def ask_account(client: Client, engine: Engine) -> Account | None:
     except Refused:
         # The API has changed, for every key: that says nothing against this one.
         return None
+    except Unanswered:
+        asked = None
     if asked is None and kept is not None:
         raise InvalidResponse(say("no_company_named", kept=kept.company_name, kept_id=kept.company_id))
     if asked is not None:
