@@ -20,6 +20,7 @@ from gazelle_sync.warehouse.schema import metadata
 
 DUMPS = sorted(Path(__file__).parent.glob("*.sql"))
 KEPT = [*TABLES, "sync_log", "rejected_rows", "row_changes", "oauth_token"]
+NEW = ["deletion_candidates", "account"]
 
 Rows = Callable[..., list[dict[str, Any]]]
 
