@@ -128,7 +128,8 @@ def test_a_record_that_moves_to_what_was_read_is_missing_from_the_count():
     walk = changing.walk()
     assert 25 not in changing.served
     assert walk.find_doubt() == (
-        "numbers shifted while it was read: 29 different records were seen, and 30 announced at the start, 30 at the end"
+        "numbers shifted while it was read: 29 different records were seen, and 30 announced at the start, "
+        "30 at the end"
     )
 
 
