@@ -134,5 +134,7 @@ class Storage(DagsterSqliteStorage):
         if url := os.environ["DAGSTER_POSTGRES_URL"]:
             from dagster_postgres import DagsterPostgresStorage  # noqa: PLC0415  a fifth of a second
 
-            return DagsterPostgresStorage(warehouse.make_schema(url, SCHEMA), inst_data=inst_data)
+            return DagsterPostgresStorage(
+                warehouse.make_schema(url, SCHEMA, variable="DAGSTER_POSTGRES_URL"), inst_data=inst_data
+            )
         return cls.from_local(inst_data=inst_data, **config_value)

@@ -56,13 +56,15 @@ def sync(
     if if_due and not job_run.is_due(datetime.now(settings.zone)):
         console.print(say("not_due"))
         return 0
-    months = job_run.months_to_read(full=full, days=days)
+    months = job_run.months_to_read(tables, full=full, days=days)
     with show_progress(console, say):
         outcome = job_run.run_job(tables, months, nightly=plain, allow_mass_delete=allow_mass_delete)
     console.print(make_summary(outcome.log, outcome.not_run, say))
     for line in outcome.log:
         if line["deleted"] or line["restored"]:
             console.print(say("gone", table=line["table_name"], deleted=line["deleted"], restored=line["restored"]))
+        if line["filled"]:
+            console.print(say("filled_rows", table=line["table_name"], filled=line["filled"]))
     for (why, style), names in group_reasons(outcome).items():
         console.print(f"{', '.join(names)}: {why}", markup=False, style=style)
     if outcome.not_sent:

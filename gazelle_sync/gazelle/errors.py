@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from gazelle_sync.redaction import PlainError
 
-class GazelleError(Exception):
+
+class GazelleError(PlainError):
     """Reading from Gazelle failed. The message says what was asked, what came back and what to do."""
 
 
@@ -46,7 +48,7 @@ class InvalidResponse(GazelleError):
     """The answer is not of the shape that was asked for."""
 
 
-class Retryable(Exception):
+class Retryable(PlainError):
     """A failure that may pass: the transport waits and tries again. Never seen outside this package.
 
     `retry_after` is how many seconds the server asked to be left alone; `tries` bounds how often it is

@@ -28,7 +28,7 @@ from starlette.routing import Route
 
 from gazelle_sync.sandbox.account import ID_PREFIXES, Account
 from gazelle_sync.sandbox.bodies import response as response_of
-from gazelle_sync.sandbox.faults import GRAPHQL_PATH, Fault, Faults, conditions_of
+from gazelle_sync.sandbox.faults import GRAPHQL_PATH, KINDS, Fault, Faults, conditions_of
 from gazelle_sync.sandbox.graphql_api import GraphQLApi, page_asked_for
 from gazelle_sync.sandbox.oauth import Refused, TokenIssuer
 from gazelle_sync.sandbox.schema import schema
@@ -379,6 +379,7 @@ class Sandbox:
                 "client_id": self.client_id,
                 "client_secret": self.client_secret,
             },
+            "faults": KINDS,
             "records": {kind: len(self.account.records(kind)) for kind in ID_PREFIXES},
             "requests": len(self._requests),
         }

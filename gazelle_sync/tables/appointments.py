@@ -40,7 +40,7 @@ APPOINTMENTS = Table(
     columns=(
         reference("client", "client.id", "Whom the appointment is with; a memo has no client.", to="clients"),
         reference("technician", "user.id", "Whose calendar it stands in.", to="users"),
-        reference("created_by", "createdBy.id", "Who entered it.", to="users"),
+        reference("created_by", "createdBy.id", "Who entered it.", to="users", authorship=True),
         text("title", "title", "Title.", personal=True),
         text("notes", "notes", "Notes.", personal=True),
         text("type", "type", "APPOINTMENT, PERSONAL, MEMO, SYNCED."),

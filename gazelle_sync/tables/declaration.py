@@ -39,7 +39,8 @@ class Column:
 
     `path` is dotted (`defaultContact.defaultEmail.email`); null anywhere on it is null. With `derive`,
     the column is a pure function of the values at `paths`, already converted to `type`. A `required` column may be
-    null in the database, so that no record is lost, but a row check says of every row that it must not.
+    null in the database, so that no record is lost, but a row check says of every row that it must not. `authorship`
+    is a reference to whoever made the record, who may have left since.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Column:
     references: str | None = None
     required: bool = False
     personal: bool = False
+    authorship: bool = False
     derive: Callable[..., object] | None = None
 
 
@@ -94,13 +96,31 @@ def tags(path: str, comment: str) -> Column:
     return Column("tags", Type.TEXT_ARRAY, (path,), comment, nullable=False)
 
 
-def reference(thing: str, path: str, comment: str, *, to: str, nullable: bool = True, required: bool = False) -> Column:
+def reference(
+    thing: str,
+    path: str,
+    comment: str,
+    *,
+    to: str,
+    nullable: bool = True,
+    required: bool = False,
+    authorship: bool = False,
+) -> Column:
     """`<thing>_external_id`, pointing at `<to>.external_id`. It is a relation, and no dependency (see `Table.after`).
 
     The foreign key is made when a table `to` is declared; until then the id alone is kept.
     """
     name = f"{thing}_external_id"
-    return Column(name, Type.TEXT, (path,), comment, nullable=nullable, references=to, required=required)
+    return Column(
+        name,
+        Type.TEXT,
+        (path,),
+        comment,
+        nullable=nullable,
+        references=to,
+        required=required,
+        authorship=authorship,
+    )
 
 
 class Rule(Enum):

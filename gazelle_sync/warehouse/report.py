@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 
 @dataclass
 class LoadReport:
-    """What a load did. `rows` is how many live rows the table has now; `seconds` includes reading."""
+    """What a load did. `rows` is how many live rows the table has now; `seconds` includes reading.
+
+    `filled` rows only got values of columns that are new in the table. `proved` says whether what was read is all that
+    there was.
+    """
 
     table: str
     scope: str
@@ -15,6 +19,7 @@ class LoadReport:
     expected: int = 0
     inserted: int = 0
     updated: int = 0
+    filled: int = 0
     unchanged: int = 0
     deleted: int = 0
     restored: int = 0
@@ -23,6 +28,7 @@ class LoadReport:
     api_retries: int = 0
     rows: int = 0
     seconds: float = 0.0
+    proved: bool = True
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -32,6 +38,6 @@ class LoadReport:
     def __str__(self) -> str:
         return (
             f"{self.table}: {self.fetched} fetched, {self.inserted} inserted, {self.updated} updated, "
-            f"{self.unchanged} unchanged, {self.deleted} deleted, {self.restored} restored, {self.rejected} rejected, "
-            f"{self.api_requests} requests, {self.seconds:.1f} s"
+            f"{self.filled} filled, {self.unchanged} unchanged, {self.deleted} deleted, {self.restored} restored, "
+            f"{self.rejected} rejected, {self.api_requests} requests, {self.seconds:.1f} s"
         )

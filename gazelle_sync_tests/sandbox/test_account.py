@@ -252,7 +252,8 @@ def test_a_large_account_is_quick_to_make():
     assert time.perf_counter() - began < 15
 
 
-def test_the_money_of_a_large_account_is_as_much_as_asked():
-    account = Account.generated(clients=400, timeline=10, invoices=600, estimates=150)
+def test_the_rest_of_a_large_account_is_as_much_as_asked():
+    account = Account.generated(clients=400, timeline=10, invoices=600, estimates=150, measurements=1_000)
     assert (len(account.invoices), len(account.estimates)) == (600, 150)
+    assert sum(len(piano["allPianoMeasurements"]) for piano in account.pianos.values()) == 1_000
     assert 1_000 < sum(len(invoice["allInvoiceItems"]) for invoice in account.invoices.values()) < 1_800

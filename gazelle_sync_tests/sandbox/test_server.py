@@ -196,6 +196,7 @@ def test_another_process_can_add_edit_and_delete_records(sandbox, session, data)
 def test_it_says_what_it_is_and_how_much_was_asked(sandbox, session, post):
     about = session.get(f"{sandbox.url}/sandbox", timeout=10).json()
     assert about["records"]["clients"] == 150
+    assert about["faults"].keys() >= {"status", "missing", "technician"}
     count = session.get(f"{sandbox.url}/sandbox/requests", timeout=10).json()["count"]
     post(QUERY)
     assert session.get(f"{sandbox.url}/sandbox/requests", timeout=10).json()["count"] == count + 1
