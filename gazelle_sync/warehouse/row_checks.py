@@ -16,9 +16,9 @@ from sqlalchemy import Engine
 from gazelle_sync.tables import TABLES, Scope, Table
 from gazelle_sync.tables.declaration import Rule
 from gazelle_sync.warehouse.connection import fetch
+from gazelle_sync.warehouse.guards import ROWS_TO_REFUSE, SHARE_TO_REFUSE
 from gazelle_sync.warehouse.schema import SCHEMA
 from gazelle_sync.warehouse.scope import condition
-from gazelle_sync.warehouse.tombstones import ROWS_TO_REFUSE, SHARE_TO_REFUSE
 
 
 @dataclass(frozen=True)
