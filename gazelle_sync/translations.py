@@ -820,6 +820,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{shown}; and {more} more, see gazelle.rejected_rows",
         "{shown} ; et {more} autres, voir gazelle.rejected_rows",
     ),
+    "filled_rows": (
+        "{table}: new columns filled in {filled} rows",
+        "{table} : nouvelles colonnes remplies dans {filled} lignes",
+    ),
     "filled_in_part": (
         "new columns ({columns}) are filled for {scope} only; the next run that reads all history fills the rest",
         "les nouvelles colonnes ({columns}) ne sont remplies que pour {scope} ; la prochaine exécution qui lit tout l’historique remplira le reste",
@@ -1117,21 +1121,61 @@ TEXTS: dict[str, tuple[str, str]] = {
         "interrupted; not run: {tables}",
         "interrompue ; tables non exécutées : {tables}",
     ),
+    "found": (
+        "{what}: {value}",
+        "{what} : {value}",
+    ),
+    "found_rows": (
+        "rows",
+        "lignes",
+    ),
+    "found_examples": (
+        "examples",
+        "exemples",
+    ),
+    "found_last": (
+        "last",
+        "dernière fois",
+    ),
+    "found_why": (
+        "why",
+        "pourquoi",
+    ),
+    "found_in_gazelle": (
+        "in Gazelle",
+        "dans Gazelle",
+    ),
+    "found_here": (
+        "here",
+        "ici",
+    ),
+    "record_unreadable_now": (
+        "The record of the run {run} can't be read just now ({why}); it is looked at again the next time.",
+        "Le registre de l’exécution {run} est illisible pour l’instant ({why}) ; il sera relu la prochaine fois.",
+    ),
+    "stale_not_known": (
+        "Whether tables are out of date could not be looked up: {why}",
+        "Impossible de vérifier si des tables ne sont plus à jour : {why}",
+    ),
+    "memory_begun_anew": (
+        "{path}, which remembers what people were told of, could not be understood and is begun anew.",
+        "{path}, qui retient ce qui a été annoncé, est incompréhensible et a été recommencé.",
+    ),
+    "run_not_marked": (
+        "{path} can't be written ({why}): if this process dies, nobody will know that a run was under way.",
+        "{path} ne peut pas être écrit ({why}) : si ce processus meurt, personne ne saura qu’une exécution était en cours.",
+    ),
+    "and_not_run": (
+        "{why}; not run: {tables}",
+        "{why} ; tables non exécutées : {tables}",
+    ),
     "broke_off": (
         "it broke off, and its process is gone",
         "elle s’est arrêtée net, et son processus n’existe plus",
     ),
-    "broke_off_not_run": (
-        "it broke off, and its process is gone; not run: {tables}",
-        "elle s’est arrêtée net, et son processus n’existe plus ; tables non exécutées : {tables}",
-    ),
     "hung_since": (
         "started {hours} h ago or more, and has not ended; later runs wait behind it",
         "commencée il y a {hours} h ou plus, et pas terminée ; les suivantes attendent derrière elle",
-    ),
-    "last_read": (
-        "last read on {when} UTC",
-        "lue pour la dernière fois le {when} UTC",
     ),
     "dagster_says": (
         "Dagster says: “{text}”",

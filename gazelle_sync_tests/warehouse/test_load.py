@@ -81,7 +81,10 @@ def expected_clients(account: Account) -> Iterator[dict]:
         contact = reachable(next((each for each in contacts if each["isDefault"]), {}))
         person = " ".join(filter(None, ((contact[name] or "").strip() for name in ("first_name", "last_name"))))
         names = [client["companyName"], person, contact["email"], client["id"]]
-        localization = account.localizations.get(client["localizationId"])
+        # Nearly nobody has one of their own.
+        localization = account.localizations.get(client.get("defaultClientLocalizationId")) or next(
+            each for each in account.localizations.values() if each["isClientDefault"]
+        )
         yield {
             "external_id": client["id"],
             "company_name": next(name for name in names if name and name.strip()),
@@ -89,7 +92,7 @@ def expected_clients(account: Account) -> Iterator[dict]:
             "status": client["status"],
             "tags": client["tags"],
             "client_type": client["clientType"],
-            "locale": localization and localization["locale"],
+            "locale": localization["locale"],
             "lifecycle_state": client["lifecycleState"],
             "preferred_technician_external_id": client["preferredTechnicianId"],
             "personal_notes": client["personalNotes"],
