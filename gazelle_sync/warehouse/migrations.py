@@ -13,7 +13,7 @@ import hashlib
 import logging
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -183,9 +183,23 @@ def find_missing(shape: sa.MetaData, context: MigrationContext, loads_follow: bo
     lacking = [addition for addition in find_additions(found) if not is_already_there(connection, addition)]
     if loads_follow:
         lacking = [addition for addition in lacking if not is_for_later(connection, shape, addition)]
-    # A new table can refer to an old one only once that one's key is unique; new columns are noted in a table.
-    first = [ops.CreateUniqueConstraintOp, ops.CreateTableOp]
-    return sorted(lacking, key=lambda addition: first.index(type(addition)) if type(addition) in first else len(first))
+    return list(put_in_order(lacking))
+
+
+def put_in_order(lacking: Sequence[Any]) -> Iterator[Any]:
+    """What others need goes first: a table can refer to another only once that one's key is unique, and new columns are
+    noted in a table. A column that is unique by itself brings its constraint along."""
+    added = {(each.table_name, each.column.name) for each in lacking if isinstance(each, ops.AddColumnOp)}
+    unique = {
+        each: {(each.table_name, str(column)) for column in each.columns}
+        for each in lacking
+        if isinstance(each, ops.CreateUniqueConstraintOp)
+    }
+    tables = [each for each in lacking if isinstance(each, ops.CreateTableOp)]
+    yield from (each for each, columns in unique.items() if not columns & added)
+    yield from tables
+    yield from (each for each in lacking if each not in unique and each not in tables)
+    yield from (each for each, columns in unique.items() if columns & added and len(columns) > 1)
 
 
 def is_ours(name: str | None, kind: str, parents: Any) -> bool:
