@@ -83,7 +83,10 @@ def read_due(
     names = list(tables)
     coverage: dict[str, warehouse.Coverage] = {}
     try:
-        coverage = warehouse.read_coverage(postgres.engine(), names)
+        engine = postgres.engine()
+        coverage = warehouse.read_coverage(engine, names)
+        # A column that its declaration gained is filled in all of history.
+        coverage |= dict.fromkeys(warehouse.read_unfilled(engine), warehouse.Coverage())
     except warehouse.WarehouseError as error:
         logger.warning("%s", say("log_not_read", why=error))
     return {name: due_range(months, today, coverage.get(name)) for name in names}
