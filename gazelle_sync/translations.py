@@ -1307,6 +1307,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{path} est un lien créé par un autre utilisateur, et rien n’est écrit à travers lui : supprimez-le ou créez-le vous-même",
     ),
     # -- dev, the UI and the status page ------------------------------------------------------------------------------
+    "var_unusable": (
+        "{folder} can't be written ({reason}), and everything that runs here is recorded there.",
+        "Impossible d’écrire dans {folder} ({reason}), où s’enregistre tout ce qui tourne ici.",
+    ),
     "dev_serves": (
         "The UI is at {url}, the status page at {url}/status. Ctrl-C ends both.",
         "L’interface est à {url}, la page d’état à {url}/status. Ctrl-C arrête les deux.",

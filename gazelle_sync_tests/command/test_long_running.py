@@ -106,7 +106,7 @@ def test_a_sandbox_on_a_port_that_is_taken_is_one_sentence_and_exit_2(command: C
         result = command("sandbox", "--port", str(port))
     assert result.exit_code == 2
     assert said(result) == (
-        f"gazelle-sync: The sandbox can't serve on port {port} (Address already in use): give another one."
+        f"gazelle-sync: The sandbox can't serve on port {port} (something else listens there): give another one."
     )
 
 
@@ -275,7 +275,7 @@ def test_a_port_that_is_taken_is_said_with_one_that_is_free_before_anything_is_s
         done = machine.run("dev", "--port", str(port))
     assert (done.code, done.out) == (2, "")
     said = re.fullmatch(
-        rf"gazelle-sync: Port {port} can't be used \(Address already in use\)\. "
+        rf"gazelle-sync: Port {port} can't be used \(something else listens there\)\. "
         r"Port (\d+) is free: gazelle-sync dev --port (\d+)\n",
         done.err,
     )
@@ -311,3 +311,16 @@ def test_when_a_part_of_dev_dies_the_others_end_and_its_code_is_not_0(hopeless: 
     # The parent's own death leaves nobody behind either.
     _, alive = psutil.wait_procs(family, timeout=60)
     assert alive == []
+
+
+@pytest.mark.parametrize(("command", "file"), [("dev", "dev.json"), ("sandbox", "sandbox.json")])
+def test_a_folder_that_cannot_be_written_is_one_sentence_and_exit_2(machine: Project, command: str, file: str) -> None:
+    obstacle = machine.root / "var" / f"{file}.lock"
+    obstacle.unlink(missing_ok=True)
+    obstacle.mkdir()
+    try:
+        done = machine.run(command)
+    finally:
+        obstacle.rmdir()
+    assert done.code == 2
+    assert done.text.startswith(f"gazelle-sync: {machine.root / 'var'} can't be written (it is a folder)")
