@@ -32,6 +32,8 @@ class PostgresIOManager(ConfigurableIOManager):
 
     def handle_output(self, context: OutputContext, obj: Mirror) -> None:
         table, engine = obj.snapshot.table, self.postgres.migrate()
+        if known := self.postgres.page_sizes().get(table.name):
+            obj.snapshot.recall(known)
         report = warehouse.load(engine, obj.snapshot, run_id=context.run_id, allow_mass_delete=obj.allow_mass_delete)
         for warning in report.warnings:
             context.log.warning(f"{report.table}: {warning}")
@@ -52,6 +54,7 @@ class PostgresIOManager(ConfigurableIOManager):
                 "rejected": report.rejected,
                 "api_requests": report.api_requests,
                 "api_retries": report.api_retries,
+                "page_sizes": ", ".join(map(str, report.page_sizes)) or "-",
                 "seconds": round(report.seconds, 3),
                 "sample": MetadataValue.table(
                     [

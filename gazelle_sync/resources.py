@@ -20,6 +20,7 @@ from gazelle_sync.environment import connections
 from gazelle_sync.environment.settings import VARIABLES, Settings, read_settings
 from gazelle_sync.gazelle import Client, Snapshot
 from gazelle_sync.tables import Scope, Table
+from gazelle_sync.tables.declaration import Sizes
 
 
 class ConfiguredResource(ConfigurableResource):  # type: ignore[type-arg]
@@ -75,6 +76,7 @@ class PostgresResource(ConfiguredResource):
 
     _engine: Engine | None = PrivateAttr(default=None)
     _migrated: bool = PrivateAttr(default=False)
+    _page_sizes: dict[str, Sizes] | None = PrivateAttr(default=None)
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator["PostgresResource"]:
@@ -99,6 +101,12 @@ class PostgresResource(ConfiguredResource):
             warehouse.migrate(engine, loads_follow=True)
             self._migrated = True
         return engine
+
+    def page_sizes(self) -> dict[str, Sizes]:
+        """Table → the size of pages that worked last; asked for once a run. Raises `warehouse.WarehouseError`."""
+        if self._page_sizes is None:
+            self._page_sizes = warehouse.read_page_sizes(self.engine())
+        return self._page_sizes
 
 
 class AlertsResource(ConfiguredResource):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import locale
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -19,6 +20,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv import dotenv_values
 
+from gazelle_sync.hosts import is_local
 from gazelle_sync.translations import say, speak
 
 # Where dagster.yaml, .env and var/ are: an editable install, which `make install` does, keeps them together.
@@ -72,6 +74,29 @@ def parse_rate(text: str) -> float:
     return rate
 
 
+def parse_base_url(text: str) -> str:
+    """An address of HTTPS; of HTTP for this machine alone: a key and everybody's data would travel in the clear."""
+    try:
+        parts = urlsplit(text)
+        sound = bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
+    except ValueError:
+        sound = False
+    if not sound or re.search(r"\s", text):
+        # It is not shown: what is not understood may hold a password.
+        raise Misconfigured(say("base_url_is_no_address"))
+    if parts.scheme == "http" and not is_local(str(parts.hostname)):
+        raise Misconfigured(say("base_url_in_the_clear", host=parts.hostname))
+    return text
+
+
+def parse_patience(text: str) -> float:
+    """Seconds, of `90s`, `15m` or `1h`."""
+    found = re.fullmatch(r"(\d{1,6})\s*([smh])", text, re.ASCII)
+    if not found or not int(found[1]):
+        raise Misconfigured(say("patience_is_no_duration", value=text))
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+
+
 def parse_language(text: str) -> str:
     """`en` or `fr`; unset, whichever the locale says."""
     if text in ("en", "fr"):
@@ -89,13 +114,14 @@ class Settings:
     `embedded` means that nothing is chosen: the bundled sandbox and the embedded PostgreSQL serve.
     """
 
-    base_url: str = variable("GAZELLE_BASE_URL", "https://gazelleapp.io", chosen=True)
+    base_url: str = variable("GAZELLE_BASE_URL", "https://gazelleapp.io", parse_base_url, chosen=True)
     api_key: str = variable("GAZELLE_API_KEY", chosen=True, secret=True)
     client_id: str = variable("GAZELLE_CLIENT_ID", chosen=True)
     client_secret: str = variable("GAZELLE_CLIENT_SECRET", chosen=True, secret=True)
     token_file: str = variable("GAZELLE_TOKEN_FILE", "config/token.json")
     zone: ZoneInfo = variable("GAZELLE_TIMEZONE", "America/Toronto", parse_zone)
     requests_per_second: float = variable("GAZELLE_REQUESTS_PER_SECOND", "5", parse_rate)
+    patience: float = variable("GAZELLE_PATIENCE", "15m", parse_patience)
     history_start: date = variable("GAZELLE_HISTORY_START", "2017-01-01", parse_history_start)
     database_url: str = variable("SUPABASE_DB_URL", chosen=True, secret=True)
     slack_webhook_url: str = variable("SLACK_WEBHOOK_URL", secret=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pandas
 
 from gazelle_sync.gazelle import query
-from gazelle_sync.gazelle.errors import InvalidResponse
+from gazelle_sync.gazelle.errors import InvalidResponse, TooMuch
 from gazelle_sync.gazelle.pages import Node, read_pages
 from gazelle_sync.gazelle.rows import transpose
 from gazelle_sync.tables.declaration import ById, ByParent, Connection, Missing, Nested
@@ -36,14 +36,25 @@ def confirm(snapshot: Snapshot, missing: Iterable[Missing]) -> Iterator[pandas.D
 def confirm_by_id(snapshot: Snapshot, record: ById, missing: Iterable[Missing]) -> Iterator[pandas.DataFrame]:
     waiting = iter(missing)
     while batch := [entry.key[0] for entry in islice(waiting, query.BATCH)]:
-        text = query.by_ids(snapshot.table, record, len(batch))
-        what = f"{snapshot.table.name} by id ({batch[0]} and {len(batch) - 1} more)"
-        data = snapshot.client.execute(what, text, {f"id{n}": key for n, key in enumerate(batch)})
-        if absent := [f"r{n}" for n in range(len(batch)) if f"r{n}" not in data]:
-            raise InvalidResponse(f"Gazelle answered {what} without {', '.join(absent)}.")
-        existing = {key: node for n, key in enumerate(batch) if (node := data[f"r{n}"]) is not None}
+        existing = {key: node for key, node in ask_by_ids(snapshot, record, batch).items() if node is not None}
         snapshot.not_gone.update((key,) for key in existing)
         yield snapshot.frame(snapshot.reader.columns(list(existing.values())))
+
+
+def ask_by_ids(snapshot: Snapshot, record: ById, keys: list[str]) -> dict[str, Node]:
+    """The record of each id, or None; in two requests where one asks for more than Gazelle gives at once."""
+    text = query.by_ids(snapshot.table, record, len(keys))
+    what = f"{snapshot.table.name} by id ({keys[0]} and {len(keys) - 1} more)"
+    try:
+        data = snapshot.client.execute(what, text, {f"id{n}": key for n, key in enumerate(keys)})
+    except TooMuch:
+        half = len(keys) // 2
+        if half == 0:
+            raise
+        return ask_by_ids(snapshot, record, keys[:half]) | ask_by_ids(snapshot, record, keys[half:])
+    if absent := [f"r{n}" for n in range(len(keys)) if f"r{n}" not in data]:
+        raise InvalidResponse(f"Gazelle answered {what} without {', '.join(absent)}.")
+    return {key: data[f"r{n}"] for n, key in enumerate(keys)}
 
 
 def confirm_by_parent(snapshot: Snapshot, evidence: ByParent, missing: Iterable[Missing]) -> Iterator[pandas.DataFrame]:
@@ -76,7 +87,8 @@ def read_list_of_parent(snapshot: Snapshot, evidence: ByParent, parent: str) -> 
     nodes: list[Node] = []
     if isinstance(read, Nested):
         text = query.rest_of_nested(snapshot.table, read)
-        data = snapshot.client.execute(f"{snapshot.table.name} of {parent}", text, {"id": parent, "after": None})
+        what, given = f"{snapshot.table.name} of {parent}", {"id": parent, "after": None}
+        data = snapshot.client.execute(what, text, given, snapshot.part_size)
         record = data.get(read.record.field)
         if record is None:
             return []
@@ -89,7 +101,8 @@ def read_list_of_parent(snapshot: Snapshot, evidence: ByParent, parent: str) -> 
         assert isinstance(read, Connection)
         text = query.within_parent(snapshot.table, read, evidence)
         total = 0
-        for page in read_pages(snapshot.client, snapshot.table.name, text, {"id": parent}, (read.field,)):
+        at, size = (read.field,), snapshot.part_size
+        for page in read_pages(snapshot.client, snapshot.table.name, text, {"id": parent}, at, size):
             nodes.extend(page.nodes)
             total = page.total
         named = [node["id"] for node in nodes if isinstance(node, dict) and isinstance(node.get("id"), str)]
@@ -100,6 +113,7 @@ def read_list_of_parent(snapshot: Snapshot, evidence: ByParent, parent: str) -> 
 
 def confirm_by_reading_again(snapshot: Snapshot, missing: Iterable[Missing]) -> Iterator[pandas.DataFrame]:
     again = type(snapshot)(snapshot.client, snapshot.table, snapshot.scope)
+    again.page_size = snapshot.page_size
     for page in again.pages():
         snapshot.not_gone.update(zip(*(page[name] for name in snapshot.table.key), strict=True))
         yield page

@@ -6,12 +6,14 @@ Keep out: what is asked (`query`), and what a list proves (`snapshot`).
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeVar
 
 from gazelle_sync.gazelle.client import Client
 from gazelle_sync.gazelle.errors import InvalidResponse
+from gazelle_sync.gazelle.page_size import PageSize
 
 T = TypeVar("T")
 
@@ -38,9 +40,11 @@ class Page(NamedTuple):
 
 
 def read_pages(
-    client: Client, table: str, text: str, variables: Mapping[str, object], at: Sequence[str]
+    client: Client, table: str, text: str, variables: Mapping[str, object], at: Sequence[str], size: PageSize
 ) -> Iterator[Page]:
     """The pages of one connection, to its end; `at` is where it stands in the answer to the query `text`.
+
+    `size` may change between two pages: a cursor goes on whatever is asked for after it.
 
     Raises `GazelleError`; `InvalidResponse` for a cursor that was followed before: the list would never end.
     """
@@ -49,12 +53,16 @@ def read_pages(
 
     def fetch(after: object) -> Page:
         what = f"{table} ({where} after {after})" if after else f"{table} ({where})"
-        found: Any = client.execute(what, text, {**variables, "after": after})
+        asked, began = size.first, time.monotonic()
+        found: Any = client.execute(what, text, {**variables, "after": after}, size)
         for name in at:
             found = found.get(name) if isinstance(found, dict) else None
         if found is None:
             raise WentAway(f"Gazelle answered {what} with null: the record went away while it was read.")
-        return parse_page(found, where)
+        page = parse_page(found, where)
+        if page.more:
+            size.note(asked, len(page.nodes), time.monotonic() - began)
+        return page
 
     page = fetch(variables.get("after"))
     empty = 0

@@ -15,16 +15,19 @@ import pandas
 
 from gazelle_sync.gazelle import deletions, query
 from gazelle_sync.gazelle.client import Client
-from gazelle_sync.gazelle.errors import InvalidResponse
+from gazelle_sync.gazelle.errors import CursorLost, InvalidResponse, QueryRefused
+from gazelle_sync.gazelle.gaps import do_without
 from gazelle_sync.gazelle.pages import Node, WentAway, parse_page, prefetch, read_pages
 from gazelle_sync.gazelle.rows import Columns, Reject, RowReader
 from gazelle_sync.tables.declaration import (
     Bound,
     Connection,
+    Gap,
     Missing,
     Nested,
     PlainList,
     Scope,
+    Sizes,
     Table,
 )
 
@@ -38,19 +41,41 @@ class Snapshot:
     Each call of `pages` reads all of it anew, several pages to a frame; afterwards `doubts` says what speaks
     against the list being whole (nothing, as a rule), `rejects` which records did not convert, `seen` and
     `expected` how many records there were and should have been.
+
+    What Gazelle refuses of the table, before the first frame, is in `gaps` from then on, and `table` is without it.
     """
 
     def __init__(self, client: Client, table: Table, scope: Scope) -> None:
-        self.table = table
         self.scope = scope
         self.client = client
-        self.columns = [column.name for column in table.all_columns]
-        self._names = pandas.Index(self.columns)
+        self.gaps: list[Gap] = []
+        self.page_size = query.page_size(table)
+        self.part_size = query.page_size_of_part()
         self.doubts: list[str] = []
         self.seen = 0
         self.expected = 0
         self.not_gone: set[tuple[str, ...]] = set()
-        self.reader = RowReader(table, scope.zone)
+        self._read_as(table)
+
+    def recall(self, sizes: Sizes) -> None:
+        """Begins with the size of pages that worked last."""
+        self.page_size = query.page_size(self.table, sizes)
+
+    @property
+    def page_sizes(self) -> list[int]:
+        """Every size of a page that was asked for, in its order."""
+        return self.page_size.used
+
+    @property
+    def sizes(self) -> Sizes | None:
+        """The size of pages that the next read may begin with; None for a list without pages."""
+        return self.page_size.remembered() if self.page_size.used else None
+
+    def _read_as(self, table: Table) -> None:
+        self.table = table
+        self.columns = [column.name for column in table.all_columns]
+        self._names = pandas.Index(self.columns)
+        self.reader = RowReader(table, self.scope.zone)
         self._own_date = self._date_column()
 
     @property
@@ -59,12 +84,28 @@ class Snapshot:
 
     def pages(self) -> Iterator[pandas.DataFrame]:
         """Raises `GazelleError`; what was read until then proves nothing."""
+        while True:
+            frames = self._read_frames()
+            try:
+                first = next(frames, None)
+            except QueryRefused as refusal:
+                # Before anything was read: from now on, this table is read without what was refused.
+                table, gaps = do_without(self.table, refusal)
+                self._read_as(table)
+                self.gaps += gaps
+            else:
+                break
+        if first is not None:
+            yield first
+            yield from frames
+
+    def _read_frames(self) -> Iterator[pandas.DataFrame]:
         self.doubts, self.seen, self.expected = [], 0, 0
         self.reader.rejects.clear()
         read = self.table.read
         nodes = self._read_plain_list(read) if isinstance(read, PlainList) else self._read_connection(read)
         beyond = 0
-        for block in prefetch(nodes, self.table.name):
+        for block in self._until_cursor_is_lost(prefetch(nodes, self.table.name)):
             columns = self.reader.columns(block)
             within = self._drop_beyond_scope(columns)
             beyond += len(columns[0]) - len(within[0])
@@ -79,6 +120,13 @@ class Snapshot:
         # Of a list without an upper bound, only what lies within the scope is spoken for.
         self.seen -= beyond
         self.expected -= beyond
+
+    def _until_cursor_is_lost(self, blocks: Iterator[list[Node]]) -> Iterator[list[Node]]:
+        """The blocks; a list whose cursor the server no longer knows is in doubt, and so will be read anew."""
+        try:
+            yield from blocks
+        except CursorLost as lost:
+            self.doubts.append(str(lost))
 
     def confirm(self, missing: Iterable[Missing]) -> Iterator[pandas.DataFrame]:
         """Asks for records that a read did not show, one by one: the rows of those that exist after all.
@@ -109,7 +157,7 @@ class Snapshot:
         ids = array("q")
         nameless = 0
         first_total = last_total = None
-        for page in read_pages(self.client, self.table.name, text, {}, (outer.field,)):
+        for page in read_pages(self.client, self.table.name, text, {}, (outer.field,), self.page_size):
             last_total = page.total
             first_total = page.total if first_total is None else first_total
             self._note_null_nodes(page.nodes)
@@ -149,9 +197,8 @@ class Snapshot:
             text = query.rest_of_nested(self.table, read)
             at = (read.record.field, read.field)
             try:
-                for page in read_pages(
-                    self.client, self.table.name, text, {"id": parent["id"], "after": first.cursor}, at
-                ):
+                given = {"id": parent["id"], "after": first.cursor}
+                for page in read_pages(self.client, self.table.name, text, given, at, self.part_size):
                     nodes.extend(page.nodes)
                     total = page.total
             except WentAway:

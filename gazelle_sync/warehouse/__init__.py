@@ -5,6 +5,7 @@ Keep out: HTTP, Dagster. What is stored is declared in `tables`.
 
 from sqlalchemy import Engine
 
+from gazelle_sync.warehouse.api_memory import read_page_sizes
 from gazelle_sync.warehouse.connection import WarehouseError, connect, make_schema
 from gazelle_sync.warehouse.history import (
     OpenReject,
@@ -65,6 +66,7 @@ __all__ = [
     "read_covered",
     "read_last_covered",
     "read_open_rejects",
+    "read_page_sizes",
     "read_recent_runs",
     "read_run_log",
     "read_sample",

@@ -7,7 +7,6 @@ Keep out: what is stored (`schema`) and how (`load`).
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import os
 import re
@@ -24,6 +23,8 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool, QueuePool
+
+from gazelle_sync.hosts import is_local
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -147,15 +148,6 @@ def with_tls(url: URL) -> URL:
             "would travel in the clear. Use sslmode=require, or better verify-full."
         )
     return url.update_query_dict({"sslmode": str(mode)})
-
-
-def is_local(host: str) -> bool:
-    if host.startswith(("/", "@")) or host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 @contextmanager

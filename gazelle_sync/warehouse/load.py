@@ -21,8 +21,9 @@ from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import Engine
 
 from gazelle_sync.tables import TABLES, Scope, Table
-from gazelle_sync.tables.declaration import Missing
-from gazelle_sync.warehouse import changes, comparison, rejects, staging, sync_log, tombstones
+from gazelle_sync.tables.declaration import Gap, Missing, Sizes
+from gazelle_sync.translations import say
+from gazelle_sync.warehouse import api_memory, changes, comparison, rejects, staging, sync_log, tombstones
 from gazelle_sync.warehouse.connection import transaction, with_retries
 from gazelle_sync.warehouse.locks import lock_table
 from gazelle_sync.warehouse.rejects import RejectLike
@@ -65,6 +66,12 @@ class Source(Protocol):
     def expected(self) -> int: ...
     @property
     def not_gone(self) -> set[Key]: ...
+    @property
+    def gaps(self) -> Sequence[Gap]: ...
+    @property
+    def sizes(self) -> Sizes | None: ...
+    @property
+    def page_sizes(self) -> Sequence[int]: ...
 
     def pages(self) -> Iterator[pandas.DataFrame]: ...
     def confirm(self, missing: Iterable[Missing]) -> Iterator[pandas.DataFrame]: ...
@@ -152,7 +159,10 @@ class Load:
                 self.spool.add(frame)
             self.doubts = list(self.source.doubts)
             if not self.doubts:
-                return
+                break
+        # What Gazelle refuses of the table is known by now.
+        self.table = self.source.table
+        self.target = Target(self.table, self.tables.get(self.table.name))
 
     def ask_for(self, unseen: Unseen) -> None:
         """Asks Gazelle for records that the read did not show; those that exist are spooled like any other.
@@ -200,6 +210,7 @@ class Load:
             report.unchanged = staged - sum(different.values())
             report.deleted = len(gone)
             self.note_rejects(cursor, report)
+            self.note_gaps(cursor, report)
             sync_log.record_success(cursor, self.run_id, report, self.started)
             return report
 
@@ -211,6 +222,7 @@ class Load:
             expected=self.source.expected,
             api_requests=self.source.client.api_requests - self.requests,
             api_retries=self.source.client.api_retries - self.retries,
+            page_sizes=list(self.source.page_sizes),
         )
         if self.doubts:
             report.warnings.append(
@@ -232,6 +244,16 @@ class Load:
         )
         return []
 
+    def note_gaps(self, cursor: Cursor, report: LoadReport) -> None:
+        """Writes down what Gazelle refuses of the table, and warns of it."""
+        if not self.source.gaps:
+            return
+        refused_since = api_memory.note_gaps(cursor, self.table.name, self.source.gaps)
+        for gap in self.source.gaps:
+            text = "field_refused" if gap.columns else "argument_refused"
+            since = refused_since[gap.field]
+            report.warnings.append(say(text, field=gap.field, since=since, columns=", ".join(gap.columns)))
+
     def note_rejects(self, cursor: Cursor, report: LoadReport) -> None:
         """Writes down what could not be stored, resolves what is sound by now, and counts the table's live rows."""
         noted = rejects.note_rejects(cursor, self.table.name, self.source.rejects)
@@ -240,13 +262,16 @@ class Load:
             shown = "; ".join(f"{key}: {reason}" for key, reason in list(noted.items())[:3])
             more = f"; and {len(noted) - 3} more, see gazelle.rejected_rows" if len(noted) > 3 else ""
             report.warnings.append(f"{len(noted)} records could not be stored as they came: {shown}{more}")
+        learned, values = api_memory.remember(self.table.name, self.source)
         cursor.execute(
             in_one_message(
                 self.target.compose(rejects.RESOLVE),
                 changes.FORGET,
+                *learned,
                 self.target.compose("SELECT count(*) FROM {target} WHERE deleted_at IS NULL"),
             ),
             {
+                **values,
                 "changes_kept": changes.CHANGES_KEPT,
                 "table": self.table.name,
                 "rejected": list(noted),

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 @dataclass
 class LoadReport:
-    """What a load did. `rows` is how many live rows the table has now; `seconds` includes reading."""
+    """What a load did. `rows` is how many live rows the table has now; `seconds` includes reading.
+
+    `page_sizes` has every size of a page that was asked for, in its order.
+    """
 
     table: str
     scope: str
@@ -23,6 +26,7 @@ class LoadReport:
     api_retries: int = 0
     rows: int = 0
     seconds: float = 0.0
+    page_sizes: list[int] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     @property

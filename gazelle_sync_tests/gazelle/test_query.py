@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import date
 from importlib.resources import files
@@ -12,7 +11,7 @@ from graphql import FieldNode, OperationDefinitionNode, SelectionSetNode, build_
 
 from gazelle_sync.gazelle import query
 from gazelle_sync.tables import TABLES, Scope, Table
-from gazelle_sync.tables.declaration import ByParent, Connection, Nested, PlainList
+from gazelle_sync.tables.declaration import ByParent, Connection, Nested
 from gazelle_sync_tests.conftest import ALL, TORONTO
 
 SCHEMA = build_schema(files("gazelle_sync.sandbox").joinpath("schema.graphql").read_text(encoding="utf-8"))
@@ -63,7 +62,8 @@ def test_no_query_asks_for_a_field_that_is_not_stored(table: Table, scope: Scope
 def test_the_words_of_a_query_that_lists_appointments_of_a_month():
     text = query.whole_list(TABLES["appointments"], MARCH)
     assert text.startswith(
-        "query appointments($after: String) { allEventsBatched(first: 200, after: $after, sortBy: [START_ASC], "
+        "query appointments($first: Int, $after: String) { "
+        "allEventsBatched(first: $first, after: $after, sortBy: [START_ASC], "
         'filters: {startOn: "2026-03-01", endOn: "2026-03-31"}) { totalCount pageInfo { hasNextPage endCursor } '
     )
 
@@ -91,7 +91,7 @@ def test_a_table_without_a_date_is_asked_for_whole_whatever_the_scope(name: str)
 
 def test_archived_contacts_are_asked_for_too():
     for text in list(query.all_queries(TABLES["contacts"], ALL))[:2]:
-        assert "allContacts(first: " in text
+        assert "allContacts(first: $" in text
         assert "includeArchived: true" in text
 
 
@@ -102,16 +102,13 @@ def test_records_are_asked_for_by_id_with_variables_never_by_text():
     assert text.count("client(id: $id") == 3
 
 
-def test_a_page_is_of_200_records_or_of_100_that_bring_a_list_each():
-    pages = {
-        name: re.search(r"first: (\d+)", query.whole_list(table, ALL)).group(1)
-        for name, table in TABLES.items()
-        if not isinstance(table.read, PlainList)
-    }
-    assert pages == {
-        **dict.fromkeys(("clients", "pianos", "appointments", "timeline_entries"), "200"),
-        **dict.fromkeys(("contacts", "appointment_pianos"), "100"),
-    }
+def test_the_first_page_ever_is_of_200_records_or_of_100_that_bring_a_list_each():
+    for table in TABLES.values():
+        sizes = query.page_size(table).variables()
+        if isinstance(table.read, Connection):
+            assert sizes == {"first": 200}
+        if isinstance(table.read, Nested):
+            assert sizes == {"first": 100, "nested": table.read.first}
 
 
 def test_a_timeline_is_asked_for_by_client_without_a_date():
@@ -119,7 +116,7 @@ def test_a_timeline_is_asked_for_by_client_without_a_date():
     assert isinstance(table.read, Connection)
     assert isinstance(table.deletion_proved_by, ByParent)
     text = query.within_parent(table, table.read, table.deletion_proved_by)
-    assert "allTimelineEntries(first: 200, after: $after, clientId: $id)" in text
+    assert "allTimelineEntries(first: $first, after: $after, clientId: $id)" in text
 
 
 def test_a_value_in_a_query_is_quoted():
