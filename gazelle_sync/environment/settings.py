@@ -21,13 +21,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from dotenv import dotenv_values
 
 from gazelle_sync.hosts import is_local
+from gazelle_sync.redaction import PlainError, find_keys, find_passwords, hide
 from gazelle_sync.translations import say, speak
 
 # Where dagster.yaml, .env and var/ are: an editable install, which `make install` does, keeps them together.
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-class Misconfigured(Exception):
+class Misconfigured(PlainError):
     """The configuration can't work. The message says which variable, and what to write there."""
 
 
@@ -75,14 +76,18 @@ def parse_rate(text: str) -> float:
 
 
 def parse_base_url(text: str) -> str:
-    """An address of HTTPS; of HTTP for this machine alone: a key and everybody's data would travel in the clear."""
+    """An address of HTTPS, or of HTTP for this machine alone: a key and everybody's data would travel in the clear.
+
+    Without credentials: it is shown, and what it would say of a password is nobody's business.
+    """
+    if "@" in text:
+        raise Misconfigured(say("base_url_with_credentials"))
     try:
         parts = urlsplit(text)
         sound = bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
     except ValueError:
         sound = False
     if not sound or re.search(r"\s", text):
-        # It is not shown: what is not understood may hold a password.
         raise Misconfigured(say("base_url_is_no_address"))
     if parts.scheme == "http" and not is_local(str(parts.hostname)):
         raise Misconfigured(say("base_url_in_the_clear", host=parts.hostname))
@@ -145,9 +150,11 @@ class Settings:
 
     @property
     def secrets(self) -> list[str]:
-        """What must not be said to anybody: keys and passwords, also within addresses."""
-        passwords = [urlsplit(url).password for url in (self.database_url, self.dagster_postgres_url)]
-        return [secret for secret in (self.api_key, self.client_secret, *passwords) if secret]
+        """What must not be said to anybody: keys and passwords, and what may be a part of one within an address."""
+        texts = [str(getattr(self, field.name)) for field in fields()]
+        keys = [key for url in (self.slack_webhook_url, self.heartbeat_url) for key in find_keys(url) if len(key) > 15]
+        found = [self.api_key, self.client_secret, *keys, *(part for text in texts for part in find_passwords(text))]
+        return [secret for secret in dict.fromkeys(found) if secret]
 
 
 def fields() -> list[dataclasses.Field[Any]]:
@@ -189,7 +196,9 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         field.name: field.metadata["parse"](environ.get(field.metadata["variable"]) or field.metadata["default"])
         for field in fields()
     }
-    return Settings(**given, embedded=embedded, root=ROOT)
+    settings = Settings(**given, embedded=embedded, root=ROOT)
+    hide(*settings.secrets)
+    return settings
 
 
 def is_nothing_chosen(environ: Mapping[str, str]) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from gazelle_sync.gazelle.errors import CursorLost, InvalidResponse, QueryRefused, Retryable, TooMuch
 from gazelle_sync.gazelle.page_size import PageSize
 from gazelle_sync.gazelle.rate_limit import announced_wait, is_exhausted, is_limit_error, wait_in_error
-from gazelle_sync.gazelle.transport import Credentials, Quote, Reply, Transport
+from gazelle_sync.gazelle.transport import Credentials, Transport
 from gazelle_sync.translations import say
 
 # The trailing slash matters: without it the private endpoint does not answer.
@@ -73,13 +73,13 @@ class Client:
             sent.update(variables, **(size.variables() if size else {}))
             return {"query": query, "variables": dict(sent)}
 
-        def read(answer: object, reply: Reply) -> dict[str, Any]:
+        def read(answer: object, headers: Mapping[str, str]) -> dict[str, Any]:
             if not isinstance(answer, dict):
                 raise Retryable(say("answer_is_no_object", kind=type(answer).__name__), tries=TRIES)
             if errors := answer.get("errors"):
                 if not isinstance(errors, list) or not all(isinstance(error, dict) for error in errors):
                     raise InvalidResponse(say("errors_of_no_shape", what=what))
-                raise Errors(errors, what, query, sent, reply.quote).classify(reply.headers)
+                raise Errors(errors, what, query, sent).classify(headers)
             data = answer.get("data")
             if not isinstance(data, dict):
                 raise Retryable(say("answer_without_data"), tries=TRIES)
@@ -104,13 +104,12 @@ class Errors:
         what: str,
         query: str,
         variables: Mapping[str, object],
-        quote: Quote = str,
     ) -> None:
         self._errors = errors
         self._what = what
         self._query = query
         self._variables = variables
-        self._messages = quote("; ".join(dict.fromkeys(str(error.get("message")) for error in errors)))[:500]
+        self._messages = "; ".join(dict.fromkeys(str(error.get("message")) for error in errors))[:500]
 
     def classify(self, headers: Mapping[str, str]) -> Exception:
         """`Refused` for a query that will never do, `Retryable` for what went wrong while it was executed."""
@@ -127,7 +126,18 @@ class Errors:
             return self._too_much(certain=False)
         if self._is_about_cursor():
             return CursorLost(say("cursor_lost", what=self._what, messages=self._messages))
-        return Retryable(say("graphql_errors", messages=self._messages), tries=TRIES, strain=0.5)
+        return Retryable(
+            say("graphql_errors", messages=self._messages), tries=TRIES, places=self._find_places(), strain=0.5
+        )
+
+    def _find_places(self) -> list[str]:
+        """The fields of the query that the errors are about; none where one of them does not say."""
+        places = [
+            error["path"][0] if isinstance(error.get("path"), list) and error["path"] else None
+            for error in self._errors
+        ]
+        known = [place for place in places if isinstance(place, str)]
+        return known if len(known) == len(places) else []
 
     def _is_too_much(self) -> bool:
         """Whether it was refused for its complexity, depth or size: by a code, else by what is said of all of it."""

@@ -2,6 +2,7 @@
 
     GazelleError
     ├── Unavailable         tried until patience ran out; a later run may well succeed
+    │   └── Unanswered      Gazelle works, but this one question is answered with an error each time
     ├── NotAuthorized       a person has to act: another key, or `gazelle-sync login`
     ├── Refused             Gazelle understood and said no; the same query will fail again
     │   ├── QueryRefused    it refused the query as such, and said at which place
@@ -12,16 +13,31 @@
 Messages never hold a token, a key, or a URL with credentials. Keep out: anything that acts on an error.
 """
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from gazelle_sync.redaction import PlainError
 
-class GazelleError(Exception):
+
+class GazelleError(PlainError):
     """Reading from Gazelle failed. The message says what was asked, what came back and what to do."""
 
 
 class Unavailable(GazelleError):
     """Gazelle could not be reached, or kept failing for longer than the client's patience."""
+
+
+class Unanswered(Unavailable):
+    """Gazelle works, and answered this question with GraphQL errors, each time it was asked.
+
+    `places` are the fields of the query that they are about; empty where the errors name none.
+    """
+
+    def __init__(self, message: str, places: Collection[str]) -> None:
+        super().__init__(message)
+        self.places = places
 
 
 class NotAuthorized(GazelleError):
@@ -60,12 +76,12 @@ class CursorLost(InvalidResponse):
     """The server no longer knows the cursor that it gave."""
 
 
-class Retryable(Exception):
+class Retryable(PlainError):
     """A failure that may pass: the transport waits and tries again. Never seen outside this package.
 
     `retry_after` is how many seconds the server asked to be left alone; with `rate_limit`, all requests are. `tries`
-    bounds how often it is worth asking, where time alone is not the bound. `strain` is how surely less would have
-    been answered: at 1, less is asked for.
+    bounds how often it is worth asking, where time alone is not the bound. `places` are the fields that GraphQL errors
+    are about. `strain` is how surely less would have been answered: at 1, less is asked for.
     """
 
     def __init__(
@@ -75,10 +91,12 @@ class Retryable(Exception):
         retry_after: float | None = None,
         rate_limit: bool = False,
         tries: int | None = None,
+        places: Collection[str] | None = None,
         strain: float = 0.0,
     ) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
         self.rate_limit = rate_limit
         self.tries = tries
+        self.places = places
         self.strain = strain

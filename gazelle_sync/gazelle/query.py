@@ -23,6 +23,8 @@ BATCH = 25
 
 NEXT_PAGE = "first: $first, after: $after"
 PAGE_FIELDS = "totalCount pageInfo { hasNextPage endCursor }"
+# Of a list that goes on, a page overlaps the one before: that takes the cursor of the record before the last.
+CURSORS = "edges { cursor }"
 
 
 def selection(table: Table, *, without: str = "") -> str:
@@ -51,7 +53,7 @@ def page_size(table: Table, known: Sizes | None = None) -> PageSize:
 
 
 def page_size_of_part() -> PageSize:
-    """The size of the pages of what is read for one record: `rest_of_nested`, `within_parent`."""
+    """The size of the pages of what is read beside it: `nested_of_one`, `nested_counts`, `narrowed`."""
     return PageSize(Sizes(PAGE), LARGEST_PAGE)
 
 
@@ -69,16 +71,24 @@ def whole_list(table: Table, scope: Scope) -> str:
     return f"query {table.name}({variables}) {{ {nodes} }}"
 
 
-def rest_of_nested(table: Table, read: Nested) -> str:
-    """The query that reads one parent's nested list, a page at a time (`$id`, `$after`)."""
+def nested_of_one(table: Table, read: Nested) -> str:
+    """The query that reads one parent's nested list, a page at a time (`$id`, `$first`, `$after`)."""
     record = f"{read.record.field}({read.record.argument}: $id)"
-    inner = page(read.field, selection(table, without=read.parent_field), NEXT_PAGE, read.arguments)
-    return f"query {table.name}($id: String!, $first: Int, $after: String) {{ {record} {{ {inner} }} }}"
+    below = page(read.field, selection(table, without=read.parent_field), NEXT_PAGE, read.arguments)
+    return f"query {table.name}($id: String!, $first: Int, $after: String) {{ {record} {{ id {below} }} }}"
 
 
-def within_parent(table: Table, read: Connection, parent: ByParent) -> str:
-    """The query that reads what the table's connection has for one parent (`$id`, `$after`)."""
-    narrowed = page(read.field, selection(table), NEXT_PAGE, read.arguments, f"{parent.argument}: $id")
+def nested_counts(table: Table, read: Nested, scope: Scope) -> str:
+    """The query that reads how long each parent's nested list is, a page of parents at a time (`$first`, `$after`)."""
+    arguments = f"({read.arguments})" if read.arguments else ""
+    node, limits = f"id {read.field}{arguments} {{ totalCount }}", window(read.within, scope)
+    parents = page(read.within.field, node, NEXT_PAGE, read.within.arguments, limits)
+    return f"query {table.name}($first: Int, $after: String) {{ {parents} }}"
+
+
+def narrowed(table: Table, read: Connection, argument: str) -> str:
+    """The query that reads what the table's connection has where `argument` is one id (`$id`, `$first`, `$after`)."""
+    narrowed = page(read.field, selection(table), NEXT_PAGE, read.arguments, f"{argument}: $id")
     return f"query {table.name}($id: String!, $first: Int, $after: String) {{ {narrowed} }}"
 
 
@@ -91,7 +101,8 @@ def by_ids(table: Table, record: ById, count: int) -> str:
 
 
 def page(field: str, node: str, *arguments: str) -> str:
-    return f"{field}({', '.join(filter(None, arguments))}) {{ {PAGE_FIELDS} nodes {{ {node} }} }}"
+    cursors = f"{CURSORS} " if NEXT_PAGE in arguments else ""
+    return f"{field}({', '.join(filter(None, arguments))}) {{ {PAGE_FIELDS} {cursors}nodes {{ {node} }} }}"
 
 
 def window(connection: Connection, scope: Scope) -> str:
@@ -104,7 +115,7 @@ def window(connection: Connection, scope: Scope) -> str:
         branch = arguments
         for parent in parents:
             branch = branch.setdefault(parent, {})
-        branch[name] = bound_value(bound, scope)
+        branch[name] = json.dumps(bound_value(bound, scope)) if isinstance(bound, Bound) else bound
     return ", ".join(f"{name}: {literal(value)}" for name, value in arguments.items())
 
 
@@ -117,18 +128,21 @@ def bound_value(bound: Bound, scope: Scope) -> str:
     return (scope.end - timedelta(days=1)).isoformat()
 
 
-def literal(value: object) -> str:
+def literal(value: str | dict[str, Any]) -> str:
+    """A value as GraphQL text; what is a string is that already."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name}: {literal(below)}" for name, below in value.items()) + "}"
-    return json.dumps(value)
+    return value
 
 
 def all_queries(table: Table, scope: Scope) -> Iterable[str]:
     """Every query that reading this table can send."""
     yield whole_list(table, scope)
     if isinstance(table.read, Nested):
-        yield rest_of_nested(table, table.read)
+        yield nested_of_one(table, table.read)
+        yield nested_counts(table, table.read, scope)
     if isinstance(table.deletion_proved_by, ById):
         yield by_ids(table, table.deletion_proved_by, 2)
     if isinstance(table.deletion_proved_by, ByParent) and isinstance(table.read, Connection):
-        yield within_parent(table, table.read, table.deletion_proved_by)
+        for argument in table.deletion_proved_by.arguments.values():
+            yield narrowed(table, table.read, argument)

@@ -86,7 +86,7 @@ class Route:
         for cause in causes:
             if isinstance(cause, ssl.SSLCertVerificationError):
                 return Refused(
-                    say("certificate_not_verified", host=self._address.hostname, why=cause.verify_message or "?")
+                    say("gazelle_not_verified", host=self._address.hostname, why=cause.verify_message or "?")
                 )
         if self.proxy_variable is None:
             return None

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import requests
 import urllib3
 
-from gazelle_sync.gazelle.deadline import DeadlineAdapter
-from gazelle_sync.gazelle.errors import NotAuthorized, Refused, Retryable, TooMuch, Unavailable
+from gazelle_sync.deadline import DeadlineAdapter
+from gazelle_sync.gazelle.errors import NotAuthorized, Refused, Retryable, TooMuch, Unanswered, Unavailable
 from gazelle_sync.gazelle.rate_limit import announced_wait, http_date, is_limited
 from gazelle_sync.gazelle.route import Route
+from gazelle_sync.redaction import one_line
 from gazelle_sync.translations import say
 
 logger = logging.getLogger(__name__)
@@ -31,9 +32,6 @@ LARGEST_ANSWER = 64 * 2**20
 LONGEST_WAIT = 15.0
 LONGEST_WAIT_OF_LIMIT = 60.0
 
-# What was sent to be let in is taken out of foreign text; see `Answer.quote`.
-Quote = Callable[[str], str]
-
 
 class Credentials(Protocol):
     """What makes a request ours."""
@@ -43,13 +41,6 @@ class Credentials(Protocol):
 
     def renew(self, refused: Mapping[str, str]) -> bool:
         """After a 401 for these headers: whether other ones are worth a try."""
-
-
-class Reply(NamedTuple):
-    """What a reader may know of an answer besides its JSON."""
-
-    headers: Mapping[str, str]
-    quote: Quote
 
 
 class Pace:
@@ -143,14 +134,14 @@ class Transport:
         self,
         path: str,
         what: str,
-        read: Callable[[Any, Reply], T],
+        read: Callable[[Any, Mapping[str, str]], T],
         *,
         credentials: Credentials | None = None,
         compose: Callable[[], object] | None = None,
         form: Mapping[str, str] | None = None,
         ask_for_less: Callable[[bool], bool] = lambda _: False,
     ) -> T:
-        """What `read` makes of the JSON answer; `what` names the request in errors and logs.
+        """What `read` makes of the JSON answer and its headers; `what` names the request in errors and logs.
 
         `compose` makes the JSON that is sent, anew for each attempt. `ask_for_less` makes it ask for less from now on,
         and says whether it could; it is told whether that is surely what helps.
@@ -170,7 +161,7 @@ class Transport:
                         renewed = True
                         continue
                     raise NotAuthorized(say("credentials_refused", what=what))
-                found = read(self._json(answer, what), Reply(answer.headers, answer.quote))
+                found = read(self._json(answer, what), answer.headers)
             except TooMuch as refusal:
                 # No wait helps.
                 if not ask_for_less(refusal.certain):
@@ -181,7 +172,9 @@ class Transport:
                     ask_for_less(False)
                 if failure.rate_limit:
                     self._pace.slow_down(wait)
-                logger.warning("%s", say("tried_again", what=what, why=failure, attempt=trial.attempts + 1, wait=wait))
+                logger.warning(
+                    "%s", say("request_tried_again", what=what, why=failure, attempt=trial.attempts + 1, wait=wait)
+                )
                 time.sleep(wait)
             else:
                 self._pace.speed_up()
@@ -217,7 +210,8 @@ class Transport:
             ) as response:
                 at = http_date(response.headers.get("Date", ""))
                 self.clock_ahead = None if at is None else at - time.time()
-                return Answer(response.status_code, response.headers, read_body(response, what), request.headers)
+                body = read_body(response, what)
+                return Answer(response.status_code, response.headers, body, may_hold_token=form is not None)
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
             raise Refused(say("request_is_unsendable", what=what, why=type(error).__name__)) from None
         # A malformed answer raises many things; OSError is the parent of all that `requests` names.
@@ -237,7 +231,7 @@ class Transport:
         if isinstance(error, requests.exceptions.ProxyError):
             return Retryable(say("no_answer_of_proxy", variable=self._route.proxy_variable))
         if isinstance(error, requests.ConnectionError):
-            return Retryable(say("no_answer", why=kind))
+            return Retryable(say("request_unanswered", why=kind))
         return Retryable(say("malformed_answer", why=kind))
 
     def _prepared(
@@ -333,7 +327,8 @@ class Trial:
         wait = max(pause, failure.retry_after or 0.0)
         told = {"what": self._what, "attempts": self.attempts, "why": failure}
         if failure.tries and self._stumbles >= failure.tries:
-            raise Unavailable(say("unavailable", **told)) from None
+            message = say("unavailable", **told)
+            raise (Unavailable(message) if failure.places is None else Unanswered(message, failure.places)) from None
         if failure.rate_limit:
             # The server is well: it is not its patience that counts.
             self._deadline += wait + now - self._began
@@ -354,27 +349,18 @@ class Trial:
 
 
 class Answer(NamedTuple):
-    """A whole answer, and the headers that it is the answer to."""
+    """A whole answer."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
-    sent: Mapping[str, str | bytes]
-
-    def quote(self, text: str) -> str:
-        """Foreign text on one line that may be shown: without what was sent to be let in, which some servers echo."""
-        text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-        for name in ("Authorization", "x-gazelle-api-key"):
-            for secret in str(self.sent.get(name, "")).split():
-                text = text.replace(secret, "…")
-        return text
+    may_hold_token: bool
 
     def shown(self) -> str:
         """The beginning of the body; nothing of what the token endpoint says, as a part of a token may be in it."""
-        if self.sent.get("Content-Type") == "application/x-www-form-urlencoded":
+        if self.may_hold_token:
             return say("a_body_with_a_token")
-        text = self.quote(self.body[:2000].decode(errors="replace"))
-        return repr(text[:120] + ("…" if len(text) > 120 else ""))
+        return repr(one_line(self.body[:2000].decode(errors="replace"), (), 120))
 
 
 def read_body(response: requests.Response, what: str) -> bytes:

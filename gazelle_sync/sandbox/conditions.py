@@ -33,7 +33,7 @@ class Conditions:
     has_canceled_events: bool = True
     """Whether lists have cancelled events in them; each is there by its id."""
     forbidden: frozenset[str] = frozenset()
-    """`Type.field`s that the key has no rights for."""
+    """Fields of the query that the key has no rights for."""
     company: Mapping[str, Any] = field(default_factory=dict)
     """What the company answers in place of the account's own."""
     failing_ids: frozenset[str] = frozenset()
@@ -41,7 +41,9 @@ class Conditions:
     exchanged_ids: Mapping[str, str] = field(default_factory=dict)
     """Asking for the one by its id gives the other."""
     again: Callable[[Any, int], Any] | None = None
-    """If lists never end: what a row is on the n-th round."""
+    """If lists never end: what a row is on the n-th round (0: as it is)."""
+    knows_cursors: bool = True
+    """Whether a cursor of an earlier answer is still worth anything."""
 
     @property
     def has_limits(self) -> bool:

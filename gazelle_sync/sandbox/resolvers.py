@@ -43,10 +43,9 @@ def attach(schema: GraphQLSchema) -> None:
             continue
         if isinstance(definition, GraphQLObjectType):
             for field_name, field in definition.fields.items():
-                resolver = _resolver(name, field_name, field)
-                field.resolve = (
-                    partial(_guarded, f"{name}.{field_name}", resolver) if name == "PrivateQuery" else resolver
-                )
+                field.resolve = _resolver(name, field_name, field)
+                if name == "PrivateQuery":
+                    field.resolve = partial(_guarded, field_name, field.resolve)
         elif isinstance(definition, GraphQLEnumType):
             # Gazelle gets new enum values before anyone has a new schema: a record's value goes out as it is.
             definition.serialize = str  # type: ignore[method-assign, assignment]
@@ -180,7 +179,7 @@ def _own(name: str, field: GraphQLField) -> Resolver:
 # -- lists and single records ---------------------------------------------------------------------------------------
 
 
-def _guarded(name: str, resolve: Resolver, source: Any, info: GraphQLResolveInfo, **arguments: Any) -> Any:
+def _guarded(name: str, resolve: Resolver, source: Any, info: GraphQLResolveInfo, /, **arguments: Any) -> Any:
     """A field of the query itself, if the key has the rights for it."""
     if name in info.context.conditions.forbidden:
         told = info.context.conditions.words(

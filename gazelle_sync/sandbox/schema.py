@@ -40,6 +40,12 @@ def schema(missing: frozenset[str] = frozenset()) -> GraphQLSchema:
         return _make(missing)
 
 
+def query_fields() -> set[str]:
+    """The names of what can be asked for."""
+    query = schema().query_type
+    return set(query.fields) if query else set()
+
+
 @lru_cache(maxsize=32)
 def _make(missing: frozenset[str]) -> GraphQLSchema:
     document = _without(_document(), missing) if missing else _document()

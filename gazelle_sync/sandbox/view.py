@@ -69,7 +69,7 @@ class View:
         self.zone: ZoneInfo = ZoneInfo(api.account.timezone)
         self._ids: dict[str, Collection[str]] = {}
 
-    # -- who asks -----------------------------------------------------------------------------------------------
+    # -- who asks ----------------------------------------------------------------------------------------------------
 
     @cached_property
     def user(self) -> Record | None:
@@ -84,7 +84,7 @@ class View:
         limited_to = self.conditions.technician_id
         return limited_to is None or client.get("preferredTechnicianId") in (None, limited_to)
 
-    # -- which records there are ----------------------------------------------------------------------------------
+    # -- which records there are -------------------------------------------------------------------------------------
 
     def listed(self, kind: str) -> list[Record]:
         """The records of a kind in the order they were made, without those that hang on what is gone."""
@@ -113,7 +113,7 @@ class View:
                 return None
         return record
 
-    # -- what is looked up by something else than an id ---------------------------------------------------------------
+    # -- what is looked up by something else than an id --------------------------------------------------------------
 
     @cached_property
     def contacts_of(self) -> Mapping[str, list[Record]]:
@@ -146,7 +146,7 @@ class View:
         """The street address of the client's default contact; empty where there is none."""
         return location(self.default_contact(client_id) or {}, "STREET") or {}
 
-    # -- days -------------------------------------------------------------------------------------------------------
+    # -- days --------------------------------------------------------------------------------------------------------
 
     def midnight(self, day: str) -> datetime:
         """The instant at which the day begins in the company's time zone."""
@@ -225,6 +225,9 @@ def page_of(view: View, rows: list[Any], arguments: Mapping[str, Any]) -> Page:
     again = view.conditions.again
     start, end = 0, len(rows)
     if arguments.get("after") is not None:
+        if not view.conditions.knows_cursors:
+            told = view.conditions.words("Invalid cursor: {!r}", "Curseur non valide : {!r}")
+            raise GraphQLError(told.format(arguments["after"]))
         start = max(0, api.offset(arguments["after"]))
         start = start if again else min(start, end)
     if again:

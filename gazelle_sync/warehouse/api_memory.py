@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 
 from gazelle_sync.tables.declaration import Gap, Sizes
 from gazelle_sync.warehouse.connection import fetch
+from gazelle_sync.warehouse.target import in_one_message
 
 # A limit may have been raised since.
 LIMITS_KEPT = "7 days"
@@ -40,6 +41,12 @@ SELECT %(table)s, gap->>'field', ARRAY(SELECT jsonb_array_elements_text(gap->'co
 FROM jsonb_array_elements(%(gaps)s::jsonb) gap
 ON CONFLICT (table_name, field) DO UPDATE SET columns = excluded.columns
 RETURNING field, since::date
+"""
+# When the field is back, what fills its columns is no change of the record.
+NOTE_COLUMNS = """
+INSERT INTO gazelle.new_columns (table_name, column_name, added_at)
+SELECT %(table)s, unnest(%(columns)s), clock_timestamp()
+ON CONFLICT (table_name, column_name) DO UPDATE SET added_at = excluded.added_at
 """
 
 
@@ -70,5 +77,12 @@ def remember(table: str, learned: Learned) -> tuple[list[sql.SQL], dict[str, obj
 
 def note_gaps(cursor: Cursor, table: str, gaps: Sequence[Gap]) -> dict[str, date]:
     """Writes down what is refused: each field, and the day since which it has been."""
-    cursor.execute(NOTE_GAPS, {"table": table, "gaps": json.dumps([gap._asdict() for gap in gaps])})
+    cursor.execute(
+        in_one_message(sql.SQL(NOTE_COLUMNS), sql.SQL(NOTE_GAPS)),
+        {
+            "table": table,
+            "gaps": json.dumps([gap._asdict() for gap in gaps]),
+            "columns": [column for gap in gaps for column in gap.columns],
+        },
+    )
     return dict(cursor.fetchall())

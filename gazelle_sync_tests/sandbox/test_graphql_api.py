@@ -98,7 +98,7 @@ def test_a_nested_list_is_capped_as_well(sandbox, data):
     assert second["pageInfo"]["hasNextPage"] is False
 
 
-# -- filters and sorts ------------------------------------------------------------------------------------------------
+# -- filters and sorts ----------------------------------------------------------------------------------------------
 
 
 def test_archived_contacts_come_only_when_asked_for(sandbox, data):
@@ -189,7 +189,7 @@ def test_the_timeline_is_filtered_by_client_type_and_lower_bound(sandbox, pages)
     assert all(instant(node["occurredAt"]) >= instant("2020-01-01T05:00:00Z") for node in read)
 
 
-# -- records ----------------------------------------------------------------------------------------------------------
+# -- records --------------------------------------------------------------------------------------------------------
 
 
 def test_every_piano_of_a_visit_is_given(sandbox, data):
@@ -266,7 +266,7 @@ def test_invoices_come_with_their_lines(sandbox, pages):
         assert node["total"] == sum(item["total"] for item in node["allInvoiceItems"]["nodes"])
 
 
-# -- wrong queries ----------------------------------------------------------------------------------------------------
+# -- wrong queries --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

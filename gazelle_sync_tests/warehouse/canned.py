@@ -54,6 +54,7 @@ class Canned:
     gaps: Sequence[Gap] = ()
     sizes: Sizes | None = None
     page_sizes: Sequence[int] = ()
+    unproved: Mapping[str, str] = field(default_factory=dict)
     asked_for: list[Missing] = field(default_factory=list)
     reads: int = 0
 
@@ -70,6 +71,9 @@ class Canned:
         self.client.api_requests += 1
         self.reading()
         yield self._frame(self.rows)
+
+    def look_again(self) -> Iterator[pandas.DataFrame]:
+        return iter(())
 
     def confirm(self, missing: Iterable[Missing]) -> Iterator[pandas.DataFrame]:
         asked = list(missing)

@@ -86,10 +86,14 @@ class Account:
         pianos: int | None = None,
         invoices: int | None = None,
         estimates: int | None = None,
+        measurements: int = 0,
         seed: int = 7,
         today: date | None = None,
     ) -> Account:
-        """An account of that size, in the proportions of a real one (4,011 clients had 1,031 pianos)."""
+        """An account of that size, in the proportions of a real one (4,011 clients had 1,031 pianos).
+
+        `measurements` is how many there are at least; a piano has one or none as a rule.
+        """
         account = cls()
         maker = Maker(account, today or date.today(), seed)
         people.add_users(maker)
@@ -101,7 +105,7 @@ class Account:
         )
         calendar.add_calendar(maker, events=clients // 2)
         history.add_history(maker, entries=timeline)
-        _add_the_rest(maker)
+        _add_the_rest(maker, measurements=measurements)
         return account
 
     def records(self, kind: str) -> dict[str, Record]:
@@ -128,7 +132,7 @@ class Account:
         return whole
 
 
-def _add_the_rest(maker: Maker) -> None:
+def _add_the_rest(maker: Maker, *, measurements: int = 0) -> None:
     """What the first kinds of record do without; each from a generator of its own, so that none moves another."""
     settings.add_taxes(maker.aside("taxes"))
     settings.add_lifecycles(maker.aside("lifecycles"))
@@ -136,6 +140,7 @@ def _add_the_rest(maker: Maker) -> None:
     settings.add_recommendations(maker.aside("recommendations"))
     people.add_ways_to_reach(maker.aside("ways to reach"))
     pianos.add_measurements_and_photos(maker.aside("measurements and photos"))
+    pianos.add_more_measurements(maker.aside("more measurements"), measurements=measurements)
     money.add_payments(maker.aside("payments"))
     money.add_tiers(maker.aside("tiers"))
     calendar.add_waiting(maker.aside("waiting"))

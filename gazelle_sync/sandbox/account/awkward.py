@@ -13,7 +13,7 @@ _TYPED_IN = {
     "timeline": ["comment", "summary"],
     "invoices": ["notes", "topNotes"],
     "estimates": ["notes"],
-    "scheduled_messages": ["subject", "template"],
+    "scheduled_messages": ["template"],
 }
 
 

@@ -88,6 +88,26 @@ def add_measurements_and_photos(maker: Maker) -> None:
             piano["allPianoPhotos"] = [_photo(maker, piano["id"]) for _ in range(maker.rng.choice([1, 1, 2, 3]))]
 
 
+def add_more_measurements(maker: Maker, *, measurements: int) -> None:
+    """As many measurements in all, each of any piano."""
+    pianos = list(maker.account.pianos.values())
+    for _ in range(measurements - sum(len(piano["allPianoMeasurements"]) for piano in pianos)):
+        _add_measurement(maker, maker.rng.choice(pianos))
+
+
+def _add_measurement(maker: Maker, piano: Record) -> None:
+    measurement = {
+        "id": maker.id("pme_"),
+        "pianoId": piano["id"],
+        "takenOn": maker.day(3000),
+        "temperature": maker.rng.randrange(17, 26),
+        "humidity": maker.rng.randrange(20, 65),
+        **maker.stamps(),
+    }
+    _measure(maker, measurement)
+    piano["allPianoMeasurements"].append(measurement)
+
+
 def _measure(maker: Maker, measurement: Record) -> None:
     thorough = maker.chance(0.3)
     for octave in _OCTAVES:
@@ -122,17 +142,10 @@ def _photo(maker: Maker, piano_id: str) -> Record:
 def add_odd_measurements(maker: Maker) -> None:
     """A piano measured thirty times, twice of it on one day, once with nothing, once in an ice-cold hall."""
     piano = next(each for each in maker.account.pianos.values() if each["allPianoMeasurements"])
-    for number in range(30 - len(piano["allPianoMeasurements"])):
-        measurement = {
-            "id": maker.id("pme_"),
-            "pianoId": piano["id"],
-            "takenOn": str(maker.today.replace(day=1) if number < 2 else maker.day(3000)),
-            "temperature": maker.rng.randrange(17, 26),
-            "humidity": maker.rng.randrange(20, 65),
-            **maker.stamps(),
-        }
-        _measure(maker, measurement)
-        piano["allPianoMeasurements"].append(measurement)
+    for _ in range(30 - len(piano["allPianoMeasurements"])):
+        _add_measurement(maker, piano)
+    first, second = piano["allPianoMeasurements"][:2]
+    second["takenOn"] = first["takenOn"]
     nothing, cold, undated = piano["allPianoMeasurements"][-3:]
     nothing.update({name: None for name in nothing if name not in ("id", "pianoId", "takenOn")})
     cold.update(temperature=-12, humidity=0)

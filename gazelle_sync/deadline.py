@@ -1,7 +1,7 @@
-"""Connections whose read timeout is for the whole answer: `requests` applies it to each byte, so that a body of a byte
-every five seconds would never end.
+"""Connections whose timeout is for the whole answer: elsewhere it is for each byte, so that a body of a byte every five
+seconds would never end.
 
-Keep out: what is sent, and what follows from a timeout (`transport`).
+Keep out: what is sent, and what follows from a timeout.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 
 class Until(io.RawIOBase):
-    """What a socket receives until a moment; from then on, reading raises `TimeoutError`."""
+    """What a socket receives until a moment of the monotonic clock, or until so many bytes.
 
-    def __init__(self, received: Any, sock: Any, deadline: float) -> None:
+    From then on, reading raises `TimeoutError` or `OSError`.
+    """
+
+    def __init__(self, received: Any, sock: Any, deadline: float, limit: int | None = None) -> None:
         super().__init__()
         self._received = received
         self._sock = sock
         self._deadline = deadline
+        self._left = limit
 
     def readable(self) -> bool:
         return True
@@ -32,8 +36,12 @@ class Until(io.RawIOBase):
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("the answer did not end in time")
-        self._sock.settimeout(left)
+        if self._left is not None and self._left <= 0:
+            raise OSError("the answer did not end")
+        self._sock.settimeout(min(left, self._sock.gettimeout() or left))
         count: int | None = self._received.raw.readinto(buffer)
+        if self._left is not None:
+            self._left -= count or 0
         return count
 
     def close(self) -> None:
