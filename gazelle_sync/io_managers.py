@@ -42,6 +42,8 @@ class PostgresIOManager(ConfigurableIOManager):
                 engine, run_id=context.run_id, table=table.name, scope=scope, started=began, error=error
             )
             raise
+        if known := self.postgres.page_sizes().get(table.name):
+            obj.snapshot.recall(known)
         report = warehouse.load(
             engine,
             obj.snapshot,
@@ -69,6 +71,7 @@ class PostgresIOManager(ConfigurableIOManager):
                 "rejected": report.rejected,
                 "api_requests": report.api_requests,
                 "api_retries": report.api_retries,
+                "page_sizes": ", ".join(map(str, report.page_sizes)) or "-",
                 "seconds": round(report.seconds, 3),
                 "sample": MetadataValue.table(
                     [

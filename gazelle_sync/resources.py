@@ -21,6 +21,7 @@ from gazelle_sync.environment.account import ask_account, remember
 from gazelle_sync.environment.settings import VARIABLES, Misconfigured, Settings, read_settings
 from gazelle_sync.gazelle import Client, GazelleError, Snapshot
 from gazelle_sync.tables import Scope, Table
+from gazelle_sync.tables.declaration import Sizes
 
 
 class ConfiguredResource(ConfigurableResource):  # type: ignore[type-arg]
@@ -76,6 +77,7 @@ class PostgresResource(ConfiguredResource):
 
     _engine: Engine | None = PrivateAttr(default=None)
     _migrated: bool = PrivateAttr(default=False)
+    _page_sizes: dict[str, Sizes] | None = PrivateAttr(default=None)
     _blind_spot: str | Exception | None = PrivateAttr(default=None)
 
     @contextmanager
@@ -117,6 +119,12 @@ class PostgresResource(ConfiguredResource):
         if isinstance(self._blind_spot, Exception):
             raise self._blind_spot
         return self.migrate(), self._blind_spot
+
+    def page_sizes(self) -> dict[str, Sizes]:
+        """Table → the size of pages that worked last; asked for once a run. Raises `warehouse.WarehouseError`."""
+        if self._page_sizes is None:
+            self._page_sizes = warehouse.read_page_sizes(self.engine())
+        return self._page_sizes
 
 
 class AlertsResource(ConfiguredResource):

@@ -31,7 +31,9 @@ from gazelle_sync.resources import AlertsResource, PostgresResource
 def watch(context: SensorEvaluationContext, postgres: PostgresResource, alerts: AlertsResource) -> SkipReason:
     if not alerts.is_on():
         return SkipReason("No alert is configured: SLACK_WEBHOOK_URL, ALERT_EMAIL_TO with SMTP_URL, or HEARTBEAT_URL.")
-    make_watcher(context.instance, postgres, alerts).look()
+    watcher = make_watcher(context.instance, postgres, alerts)
+    watcher.look()
+    watcher.give_sign_of_life()
     return SkipReason("Looked.")
 
 

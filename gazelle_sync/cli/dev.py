@@ -20,7 +20,7 @@ import click
 from gazelle_sync.cli.command import PORT, configured
 from gazelle_sync.cli.services import Service, ServiceEnded, accepts, run_service, wait_until
 from gazelle_sync.environment.settings import DEFAULTS, Misconfigured, Settings
-from gazelle_sync.files import Busy, hold_lock, make_socket_folder, replace_file
+from gazelle_sync.files import Busy, explain, hold_lock, make_socket_folder, replace_file
 from gazelle_sync.translations import Speech
 
 # How many ports are looked at for one that is free.
@@ -31,7 +31,7 @@ PATIENCE, PATIENCE_WITH_RUNS = 15, 60
 
 @click.command()
 @click.option("--port", "-p", type=PORT, default=3000, show_default=True, help="Where the UI listens.")
-@click.option("--host", "-h", default="127.0.0.1", show_default=True, help="The address it listens on.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address it listens on.")
 @click.option("--verbose", is_flag=True, help="Show all that Dagster says, not only what went wrong.")
 @configured
 def dev(settings: Settings, say: Speech, port: int, host: str, verbose: bool) -> int:
@@ -48,6 +48,8 @@ def dev(settings: Settings, say: Speech, port: int, host: str, verbose: bool) ->
         except Busy:
             click.echo(say("dev_runs_already", **read_record(settings.var / "dev.json")), err=True)
             return 1
+        except OSError as error:
+            raise Misconfigured(say("var_unusable", folder=settings.var, reason=explain(error))) from None
         listener = stack.enter_context(take_port(host, port, say))
         if settings.ui_url == DEFAULTS["DAGSTER_UI_URL"]:
             os.environ["DAGSTER_UI_URL"] = url  # where links lead
@@ -56,9 +58,8 @@ def dev(settings: Settings, say: Speech, port: int, host: str, verbose: bool) ->
             click.echo(say("dev_serves", url=url))
             wait_until(lambda: False, services)
         except ServiceEnded as ended:
-            click.echo(
-                say("dev_part_ended", part=say(ended.name), code="–" if ended.code is None else ended.code), err=True
-            )
+            code = "?" if ended.code is None else ended.code
+            click.echo(say("dev_part_ended", part=say(ended.name), code=code), err=True)
             return 1
         except KeyboardInterrupt:
             click.echo(say("dev_ends"))
@@ -151,8 +152,8 @@ def take_port(host: str, port: int, say: Speech) -> Iterator[socket.socket]:
         except OSError as error:
             free = find_free_port(family, host, port)
             if free is None:
-                raise Misconfigured(say("dev_cannot_listen", host=host, port=port, reason=error.strerror)) from None
-            raise Misconfigured(say("dev_port_taken", port=port, reason=error.strerror, free=free)) from None
+                raise Misconfigured(say("dev_cannot_listen", host=host, port=port, reason=explain(error))) from None
+            raise Misconfigured(say("dev_port_taken", port=port, reason=explain(error), free=free)) from None
         yield listener
 
 

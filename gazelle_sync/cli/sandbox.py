@@ -8,7 +8,7 @@ import click
 
 from gazelle_sync.cli.command import PORT, configured, wait_for_interrupt
 from gazelle_sync.environment.settings import Misconfigured, Settings
-from gazelle_sync.files import Busy
+from gazelle_sync.files import Busy, explain
 from gazelle_sync.translations import Speech
 
 
@@ -24,7 +24,7 @@ def sandbox(settings: Settings, say: Speech, port: int | None) -> int:
     try:
         url = bundled.url  # takes the port
     except OSError as error:
-        raise Misconfigured(say("sandbox_cannot_listen", port=port, reason=error.strerror)) from None
+        raise Misconfigured(say("sandbox_cannot_listen", port=port, reason=explain(error))) from None
     try:
         with bundled, announce(settings.var, bundled):
             click.echo(say("sandbox_serves", url=url, key=bundled.api_key))
@@ -33,4 +33,6 @@ def sandbox(settings: Settings, say: Speech, port: int | None) -> int:
         shared = find_shared_sandbox(settings.var)
         click.echo(f"gazelle-sync: {say('sandbox_runs_already', url=shared[0] if shared else '?')}", err=True)
         return 1
+    except OSError as error:
+        raise Misconfigured(say("var_unusable", folder=settings.var, reason=explain(error))) from None
     return 0

@@ -10,15 +10,18 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from gazelle_sync.tables.declaration import Bound, ById, ByParent, Connection, Nested, PlainList, Scope, Table
+from gazelle_sync.gazelle.page_size import PageSize
+from gazelle_sync.tables.declaration import Bound, ById, ByParent, Connection, Nested, PlainList, Scope, Sizes, Table
 
-# 100 and 200 have worked; the greatest page that Gazelle serves is not published. The fewer requests, the sooner and
-# the more polite; but a page whose records bring a list each is large enough with half of them.
-PAGE = 200
+# What the first page ever is asked for, and the greatest that is tried: 1,000 pianos and 500 timeline entries have been
+# served, the limit is not published. The fewer requests, the sooner and the more polite; but a page whose records bring
+# a list each is large enough with half of them.
+PAGE, LARGEST_PAGE = 200, 1000
 PAGE_OF_LISTS = 100
 # How many records one request asks for by id.
 BATCH = 25
 
+NEXT_PAGE = "first: $first, after: $after"
 PAGE_FIELDS = "totalCount pageInfo { hasNextPage endCursor }"
 # Of a list that goes on, a page overlaps the one before: that takes the cursor of the record before the last.
 CURSORS = "edges { cursor }"
@@ -42,37 +45,51 @@ def selection(table: Table, *, without: str = "") -> str:
     return render(tree)
 
 
+def page_size(table: Table, known: Sizes | None = None) -> PageSize:
+    """The size of the pages of `whole_list`: as it was `known` to work last, else as a first guess."""
+    if isinstance(table.read, Nested):
+        return PageSize(known or Sizes(PAGE_OF_LISTS, table.read.first), PAGE_OF_LISTS)
+    return PageSize(known or Sizes(PAGE), LARGEST_PAGE)
+
+
+def page_size_of_part() -> PageSize:
+    """The size of the pages of what is read beside it: `nested_of_one`, `nested_counts`, `narrowed`."""
+    return PageSize(Sizes(PAGE), LARGEST_PAGE)
+
+
 def whole_list(table: Table, scope: Scope) -> str:
-    """The query that reads a table, a page at a time (`$after`)."""
+    """The query that reads a table, a page at a time (`$after`), with the variables of `page_size`."""
     read = table.read
     if isinstance(read, PlainList):
         return f"query {table.name} {{ {read.field} {{ {selection(table)} }} }}"
     if isinstance(read, Connection):
-        connection, node, first = read, selection(table), PAGE
+        connection, node, variables = read, selection(table), "$first: Int, $after: String"
     else:
-        connection, node, first = read.within, f"id {nested(table, read, first=read.first)}", PAGE_OF_LISTS
-    limits = window(connection, scope)
-    nodes = page(connection.field, node, connection.arguments, limits, first=first)
-    return f"query {table.name}($after: String) {{ {nodes} }}"
+        inner = page(read.field, selection(table, without=read.parent_field), "first: $nested", read.arguments)
+        connection, node, variables = read.within, f"id {inner}", "$first: Int, $nested: Int, $after: String"
+    nodes = page(connection.field, node, NEXT_PAGE, connection.arguments, window(connection, scope))
+    return f"query {table.name}({variables}) {{ {nodes} }}"
 
 
 def nested_of_one(table: Table, read: Nested) -> str:
-    """The query that reads one parent's nested list, a page at a time (`$id`, `$after`)."""
-    record, below = f"{read.record.field}({read.record.argument}: $id)", nested(table, read, after=True)
-    return f"query {table.name}($id: String!, $after: String) {{ {record} {{ id {below} }} }}"
+    """The query that reads one parent's nested list, a page at a time (`$id`, `$first`, `$after`)."""
+    record = f"{read.record.field}({read.record.argument}: $id)"
+    below = page(read.field, selection(table, without=read.parent_field), NEXT_PAGE, read.arguments)
+    return f"query {table.name}($id: String!, $first: Int, $after: String) {{ {record} {{ id {below} }} }}"
 
 
 def nested_counts(table: Table, read: Nested, scope: Scope) -> str:
-    """The query that reads how long each parent's nested list is, a page of parents at a time (`$after`)."""
+    """The query that reads how long each parent's nested list is, a page of parents at a time (`$first`, `$after`)."""
     arguments = f"({read.arguments})" if read.arguments else ""
     node, limits = f"id {read.field}{arguments} {{ totalCount }}", window(read.within, scope)
-    return f"query {table.name}($after: String) {{ {page(read.within.field, node, read.within.arguments, limits)} }}"
+    parents = page(read.within.field, node, NEXT_PAGE, read.within.arguments, limits)
+    return f"query {table.name}($first: Int, $after: String) {{ {parents} }}"
 
 
 def narrowed(table: Table, read: Connection, argument: str) -> str:
-    """The query that reads what the table's connection has where `argument` is one id (`$id`, `$after`)."""
-    narrowed = page(read.field, selection(table), read.arguments, f"{argument}: $id")
-    return f"query {table.name}($id: String!, $after: String) {{ {narrowed} }}"
+    """The query that reads what the table's connection has where `argument` is one id (`$id`, `$first`, `$after`)."""
+    narrowed = page(read.field, selection(table), NEXT_PAGE, read.arguments, f"{argument}: $id")
+    return f"query {table.name}($id: String!, $first: Int, $after: String) {{ {narrowed} }}"
 
 
 def by_ids(table: Table, record: ById, count: int) -> str:
@@ -83,18 +100,13 @@ def by_ids(table: Table, record: ById, count: int) -> str:
     return f"query {table.name}({variables}) {{ {records} }}"
 
 
-def page(field: str, node: str, *arguments: str, after: bool = True, first: int = PAGE) -> str:
-    given = ", ".join(part for part in (f"first: {first}", "after: $after" if after else "", *arguments) if part)
-    cursors = f"{CURSORS} " if after else ""
-    return f"{field}({given}) {{ {PAGE_FIELDS} {cursors}nodes {{ {node} }} }}"
-
-
-def nested(table: Table, read: Nested, *, after: bool = False, first: int = PAGE) -> str:
-    return page(read.field, selection(table, without=read.parent_field), read.arguments, after=after, first=first)
+def page(field: str, node: str, *arguments: str) -> str:
+    cursors = f"{CURSORS} " if NEXT_PAGE in arguments else ""
+    return f"{field}({', '.join(filter(None, arguments))}) {{ {PAGE_FIELDS} {cursors}nodes {{ {node} }} }}"
 
 
 def window(connection: Connection, scope: Scope) -> str:
-    """The arguments that limit a connection to a scope: `filters: {startOn: "2026-11-01"}`."""
+    """The arguments that limit a connection to a scope: `filters: {dateGet: "2026-11-01"}`."""
     arguments: dict[str, Any] = {}
     for path, bound in connection.window.items():
         if bound is Bound.LAST_DAY and scope.end is None:

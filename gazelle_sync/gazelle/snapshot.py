@@ -15,7 +15,8 @@ import pandas
 
 from gazelle_sync.gazelle import deletions, query
 from gazelle_sync.gazelle.client import Client
-from gazelle_sync.gazelle.errors import InvalidResponse, Unanswered
+from gazelle_sync.gazelle.errors import CursorLost, InvalidResponse, QueryRefused, Unanswered
+from gazelle_sync.gazelle.gaps import do_without
 from gazelle_sync.gazelle.pages import (
     Node,
     OtherRecord,
@@ -31,10 +32,12 @@ from gazelle_sync.gazelle.rows import Columns, Reject, RowReader
 from gazelle_sync.tables.declaration import (
     Bound,
     Connection,
+    Gap,
     Missing,
     Nested,
     PlainList,
     Scope,
+    Sizes,
     Table,
 )
 from gazelle_sync.translations import say
@@ -49,14 +52,16 @@ class Snapshot:
     Each call of `pages` reads all of it anew, several pages to a frame; afterwards `doubts` says what speaks
     against the list being whole (nothing, as a rule), `rejects` which records did not convert, `seen` and
     `expected` how many records there were and should have been.
+
+    What Gazelle refuses of the table, before the first frame, is in `gaps` from then on, and `table` is without it.
     """
 
     def __init__(self, client: Client, table: Table, scope: Scope) -> None:
-        self.table = table
         self.scope = scope
         self.client = client
-        self.columns = [column.name for column in table.all_columns]
-        self._names = pandas.Index(self.columns)
+        self.gaps: list[Gap] = []
+        self.page_size = query.page_size(table)
+        self.part_size = query.page_size_of_part()
         self.doubts: list[str] = []
         # By id, or by the id of whose list was asked for.
         self.unproved: dict[str, str] = {}
@@ -64,10 +69,30 @@ class Snapshot:
         self.seen = 0
         self.expected = 0
         self.not_gone: set[tuple[str, ...]] = set()
-        self.reader = RowReader(table, scope.zone)
-        self._own_date = self._date_column()
         # Of a nested list: a number for each parent, and how many records it had.
         self._parents, self._counts = array("q"), array("q")
+        self._read_as(table)
+
+    def _read_as(self, table: Table) -> None:
+        self.table = table
+        self.columns = [column.name for column in table.all_columns]
+        self._names = pandas.Index(self.columns)
+        self.reader = RowReader(table, self.scope.zone)
+        self._own_date = self._date_column()
+
+    def recall(self, sizes: Sizes) -> None:
+        """Begins with the size of pages that worked last."""
+        self.page_size = query.page_size(self.table, sizes)
+
+    @property
+    def page_sizes(self) -> list[int]:
+        """Every size of a page that was asked for, in its order."""
+        return self.page_size.used
+
+    @property
+    def sizes(self) -> Sizes | None:
+        """The size of pages that the next read may begin with; None for a list without pages."""
+        return self.page_size.remembered() if self.page_size.used else None
 
     @property
     def rejects(self) -> list[Reject]:
@@ -80,6 +105,22 @@ class Snapshot:
 
     def pages(self) -> Iterator[pandas.DataFrame]:
         """Raises `GazelleError`; what was read until then proves nothing."""
+        while True:
+            frames = self._read_frames()
+            try:
+                first = next(frames, None)
+            except QueryRefused as refusal:
+                # Before anything was read: from now on, this table is read without what was refused.
+                table, gaps = do_without(self.table, refusal)
+                self._read_as(table)
+                self.gaps += gaps
+            else:
+                break
+        if first is not None:
+            yield first
+            yield from frames
+
+    def _read_frames(self) -> Iterator[pandas.DataFrame]:
         self.doubts, self.unproved = [], {}
         self.seen = self.expected = self.unanswered = 0
         self._parents, self._counts = array("q"), array("q")
@@ -92,7 +133,7 @@ class Snapshot:
         else:
             nodes = self._read_nested(read)
         beyond = 0
-        for block in prefetch(nodes, self.table.name):
+        for block in self._until_cursor_is_lost(prefetch(nodes, self.table.name)):
             columns = self.reader.columns(block)
             within = self._drop_beyond_scope(columns)
             beyond += len(columns[0]) - len(within[0])
@@ -108,6 +149,13 @@ class Snapshot:
         self.seen -= beyond
         self.expected -= beyond
 
+    def _until_cursor_is_lost(self, blocks: Iterator[list[Node]]) -> Iterator[list[Node]]:
+        """The blocks; a list whose cursor the server no longer knows is in doubt, and so will be read anew."""
+        try:
+            yield from blocks
+        except CursorLost as lost:
+            self.doubts.append(str(lost))
+
     def look_again(self) -> Iterator[pandas.DataFrame]:
         """Of a nested list, the records of each parent whose list is not as long as it was when it was read.
 
@@ -118,7 +166,8 @@ class Snapshot:
         if not isinstance(read, Nested):
             return
         counted = dict(zip(self._parents, self._counts, strict=True))
-        walk = self._walk(query.nested_counts(self.table, read, self.scope), read.within)
+        text = query.nested_counts(self.table, read, self.scope)
+        walk = walk_connection(self.client, self.table, text, read.within, self.part_size)
         for parents in walk.pages():
             for parent in parents:
                 count = count_of(parent, read)
@@ -150,7 +199,7 @@ class Snapshot:
         yield [node for node in nodes if node is not None]
 
     def _read_connection(self, read: Connection) -> Iterator[Sequence[Node]]:
-        walk = self._walk(query.whole_list(self.table, self.scope), read)
+        walk = self._walk(read)
         for nodes in walk.pages():
             self.seen += len(nodes)
             self.expected = walk.total
@@ -160,7 +209,7 @@ class Snapshot:
         self._note_walk(walk)
 
     def _read_nested(self, read: Nested) -> Iterator[Sequence[Node]]:
-        walk = self._walk(query.whole_list(self.table, self.scope), read.within)
+        walk = self._walk(read.within)
         for parents in walk.pages():
             nodes = [child for parent in parents for child in self._read_children(read, parent)]
             self.seen += len(nodes)
@@ -195,7 +244,7 @@ class Snapshot:
 
     def _read_whole_nested(self, read: Nested, parent: str) -> list[Node] | None:
         """All that one parent has; None, with a doubt, if that can't be told."""
-        walk = walk_of_parent(self.client, self.table, read, parent)
+        walk = walk_of_parent(self.client, self.table, read, parent, self.part_size)
         try:
             nodes = [node for page in walk.pages() for node in page]
         except (WentAway, OtherRecord, Unanswered) as error:
@@ -205,8 +254,9 @@ class Snapshot:
         self._note_walk(walk)
         return nodes
 
-    def _walk(self, text: str, connection: Connection) -> Walk:
-        return walk_connection(self.client, self.table, text, connection)
+    def _walk(self, connection: Connection) -> Walk:
+        text = query.whole_list(self.table, self.scope)
+        return walk_connection(self.client, self.table, text, connection, self.page_size)
 
     def _note_walk(self, walk: Walk) -> None:
         self._note_nulls(walk.nulls)

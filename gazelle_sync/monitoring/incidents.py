@@ -6,47 +6,56 @@ said twice and nothing is missed while neither ran. Keep out: how it is said and
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from gazelle_sync import warehouse
 from gazelle_sync.alerts import Alerts, Incident, Kind, send_heartbeat
-from gazelle_sync.files import hold_lock, replace_file
-from gazelle_sync.jobs import NIGHTLY_TAG
+from gazelle_sync.jobs import NIGHTLY_TAG, SYNC
 from gazelle_sync.monitoring.freshness import find_as_of, is_fresh
+from gazelle_sync.monitoring.memory import KEPT, Memory, hold_memory
+from gazelle_sync.monitoring.under_way import find_left_runs
 from gazelle_sync.resources import AlertsResource, PostgresResource
 from gazelle_sync.tables import TABLES
-from gazelle_sync.translations import say
+from gazelle_sync.translations import TEXTS, say
 
 logger = logging.getLogger(__name__)
-
-# Seconds. Another process that looks keeps the memory for as long as that takes.
-PATIENCE = 60.0
 
 # A whole mirror of ten years takes minutes.
 HUNG_AFTER = timedelta(hours=1)
 # How far back the very first look goes.
 FIRST_LOOK = timedelta(days=1)
-# How many runs are remembered as looked at.
-SEEN_KEPT = 500
+# How many runs are asked for at once.
+RUNS_A_PAGE = 100
 
-ENDED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE]
 AT_WORK = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 # Dagster puts the first on a run that a crash ended and that it means to start again, and the second once it has:
 # the second run decides. It does so within seconds, if its daemon runs.
 WILL_RETRY = "dagster/will_retry"
 RETRIED_BY = "dagster/auto_retry_run_id"
 RETRIED_WITHIN = timedelta(minutes=2)
-# How many failed backfills are remembered as told of; no more are looked at.
+# How many backfills are looked at, the latest.
 BACKFILLS = 20
+# What a signal raises, by Dagster and by Python.
+INTERRUPTIONS = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
+# What is read of a run that has ended.
+PLANNED = DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+EVENTS = (
+    DagsterEventType.STEP_FAILURE,
+    DagsterEventType.STEP_SUCCESS,
+    DagsterEventType.RUN_FAILURE,
+    DagsterEventType.ASSET_CHECK_EVALUATION,
+    PLANNED,
+)
+Events = dict[DagsterEventType, list[DagsterEvent]]
 
 
 def make_watcher(instance: DagsterInstance, postgres: PostgresResource, alerts: AlertsResource) -> Watcher:
@@ -59,8 +68,8 @@ def make_watcher(instance: DagsterInstance, postgres: PostgresResource, alerts: 
 class Watcher:
     """Looks at an instance and a database, and raises and clears incidents.
 
-    `memory` is a file; `ui_url` is where the Dagster UI is, for links; `heartbeat_url` is asked after each good
-    nightly run, empty for none.
+    `memory` is a file, and the folder `runs` beside it has what is under way; `ui_url` is where the Dagster UI is, for
+    links; `heartbeat_url` is asked after each good nightly run, empty for none.
     """
 
     def __init__(
@@ -74,90 +83,175 @@ class Watcher:
         self._heartbeat_url = heartbeat_url
 
     def look(self) -> None:
-        """At all that happened since the last look. What fails here is looked at again the next time."""
-        with self._hold_memory() as memory:
-            self._look_at_runs(memory)
-            self._look_for_hung_runs()
-            self._look_at_backfills(memory)
-            self._look_for_stale_tables()
-        with self._hold_memory() as memory:
-            if memory.get("heartbeat_due"):
-                send_heartbeat(self._heartbeat_url)
-                memory["heartbeat_due"] = False
+        """At all that happened since the last look. What fails here is looked at again the next time.
 
-    @contextmanager
-    def _hold_memory(self) -> Iterator[dict[str, Any]]:
-        """The memory, written back unless an exception is raised."""
-        with hold_lock(self._memory, timeout=PATIENCE):
-            memory = self._read()
-            yield memory
-            replace_file(self._memory, json.dumps(memory))
+        Raises the first failure, after everything else was looked at.
+        """
+        failures: list[Exception] = []
+        with hold_memory(self._memory) as memory:
+            for part in (
+                self._look_for_left_runs,
+                partial(self._look_at_runs, memory),
+                self._look_for_hung_runs,
+                partial(self._look_at_backfills, memory),
+                self._look_for_stale_tables,
+            ):
+                try:
+                    part()
+                except Exception as error:  # one thing that can't be looked at hides none of the others
+                    failures.append(error)
+        if failures:
+            raise failures[0]
 
-    def _read(self) -> dict[str, Any]:
-        if not self._memory.exists():
-            return {}
+    def give_sign_of_life(self) -> None:
+        """Tells the outside watcher of a good night, if that is still to be done. Raises `NotSent`.
+
+        Nothing is held meanwhile: two processes may both tell it, which does no harm.
+        """
+        with hold_memory(self._memory) as memory:
+            due = memory.heartbeat_due
+        if due:
+            send_heartbeat(self._heartbeat_url)
+            with hold_memory(self._memory) as memory:
+                memory.heartbeat_due = False
+
+    def _look_for_left_runs(self) -> None:
+        """Runs whose process is gone: where no daemon runs, nobody else ends them, and later ones queue behind them."""
+        for left in find_left_runs(self._memory.parent / "runs"):
+            if left.tables:
+                not_run = self._find_not_run(left.run_id, left.tables)
+                why = say_with_tables(say("broke_off"), not_run)
+                now = datetime.now(timezone.utc)
+                self._open(Kind.RUN_FAILED, f"run:{SYNC.name}", SYNC.name, now, why, left.run_id)
+            run = self._instance.get_run_by_id(left.run_id)
+            if run and not run.is_finished:
+                self._instance.report_run_failed(run, say("broke_off"))
+            left.forget()
+
+    def _look_at_runs(self, memory: Memory) -> None:
+        """Runs that have ended and were not looked at, in the order in which they were made."""
+        first_look = memory.pending is None
+        pending = self._list_new_runs(memory)[-KEPT:]
+        for run_id, record in self._read_records([*pending], memory):
+            if record and first_look and datetime.now(timezone.utc) - end_of(record) > FIRST_LOOK:
+                memory.note_seen(run_id)
+            elif record:
+                if is_under_way(record) or is_undecided(record):
+                    continue
+                if RETRIED_BY not in record.dagster_run.tags and not self._look_at_run(record, memory):
+                    continue
+                memory.note_seen(run_id)
+            pending.remove(run_id)
+        # What was not come to, because something failed, is not in either list, and comes up again.
+        memory.pending = pending
+
+    def _list_new_runs(self, memory: Memory) -> list[str]:
+        """The ids of runs that were not looked at after their end, the oldest first."""
+        pending = memory.pending or []
+        known = {*memory.seen, *pending}
+        new: list[str] = []
+        cursor = None
+        while len(new) < KEPT:
+            page = self._instance.get_run_ids(cursor=cursor, limit=RUNS_A_PAGE)
+            unknown = [run_id for run_id in page if run_id not in known]
+            new += unknown
+            if not unknown or len(page) < RUNS_A_PAGE:
+                break
+            cursor = page[-1]
+        return [*pending, *reversed(new)]
+
+    def _read_records(self, run_ids: Sequence[str], memory: Memory) -> Iterator[tuple[str, RunRecord | None]]:
+        """Each run with its record; None for one that was deleted, and for one that can't be read, which is told."""
+        for start in range(0, len(run_ids), RUNS_A_PAGE):
+            chunk = list(run_ids[start : start + RUNS_A_PAGE])
+            try:
+                found = self._instance.get_run_records(RunsFilter(run_ids=chunk))
+            except OperationalError:
+                # The records are not to be had at all, or not just now.
+                raise
+            except Exception:
+                # One of them: which one shows when they are asked for one by one.
+                found = [record for run_id in chunk if (record := self._read_record(run_id, memory))]
+            records = {record.dagster_run.run_id: record for record in found}
+            yield from ((run_id, records.get(run_id)) for run_id in chunk)
+
+    def _read_record(self, run_id: str, memory: Memory) -> RunRecord | None:
         try:
-            return dict(json.loads(self._memory.read_text()))
-        except (ValueError, TypeError):
-            # A crash of the machine can leave it so; what is told twice for it is told of the last day.
-            logger.warning("%s could not be understood, and is begun anew", self._memory)
-            return {}
+            return self._instance.get_run_record_by_id(run_id)
+        except OperationalError:
+            raise
+        except Exception as error:
+            self._announce_unreadable(run_id, run_id, datetime.now(timezone.utc), error)
+            memory.note_seen(run_id)
+            return None
 
-    def _look_at_runs(self, memory: dict[str, Any]) -> None:
-        """Runs that ended since the last look, in the order in which they did."""
-        start = datetime.now(timezone.utc) - FIRST_LOOK
-        seen_until = datetime.fromisoformat(memory.get("seen_until", start.isoformat()))
-        # Looked at again by a little: two runs can end within one tick of the clock, and only one have been seen.
-        records = self._instance.get_run_records(
-            RunsFilter(statuses=ENDED, updated_after=seen_until - timedelta(seconds=5)),
-            order_by="update_timestamp",
-            ascending=True,
-        )
-        seen = memory.get("seen", [])
-        for record in records:
-            run = record.dagster_run
-            if run.run_id not in seen and RETRIED_BY not in run.tags:
-                if is_undecided(record):
-                    break
-                if run.is_success:
-                    self._note_success(record, memory)
-                else:
-                    self._note_failure(record, memory)
-                self._look_at_checks(record)
-            memory["seen_until"] = record.update_timestamp.isoformat()
-            # A run can be touched after its end, and come up again.
-            seen = memory["seen"] = list(dict.fromkeys([*seen, run.run_id]))[-SEEN_KEPT:]
-
-    def _note_failure(self, record: RunRecord, memory: dict[str, Any]) -> None:
+    def _look_at_run(self, record: RunRecord, memory: Memory) -> bool:
+        """Whether it was looked at: else its events can't be had just now."""
         run = record.dagster_run
-        if NIGHTLY_TAG in run.tags:
-            memory["heartbeat_due"] = False
-        steps = self._read_events(record, DagsterEventType.STEP_FAILURE)
+        if NIGHTLY_TAG in run.tags and self._heartbeat_url:
+            memory.heartbeat_due = run.is_success
+        try:
+            events = {kind: self._read_events(record, kind) for kind in EVENTS}
+        except Exception as error:  # a damaged file, or one that is locked or gone
+            if not run.is_success:
+                why = say("record_unreadable", why=type(error).__name__)
+                self._open(Kind.RUN_FAILED, f"run:{run.job_name}", run.job_name, end_of(record), why, run.run_id)
+            elif isinstance(error, OperationalError):
+                logger.warning(say("record_unreadable_now", run=run.run_id, why=type(error).__name__))
+                return False
+            else:
+                self._announce_unreadable(run.job_name, run.run_id, end_of(record), error)
+            return True
+        if run.is_success:
+            self._note_success(record, events)
+        elif run.status is not DagsterRunStatus.CANCELED:
+            self._note_failure(record, events)
+        self._note_checks(record, events)
+        return True
+
+    def _announce_unreadable(self, about: str, run_id: str, since: datetime, error: Exception) -> None:
+        why = say("record_unreadable", why=type(error).__name__)
+        self._alerts.announce(Incident(Kind.RECORD_LOST, f"record:{run_id}", about, since, why, self._link(run_id)))
+
+    def _note_failure(self, record: RunRecord, events: Events) -> None:
+        run = record.dagster_run
         # A run that never got to a step: its process died, or it could not be launched.
-        events = steps or self._read_events(record, DagsterEventType.RUN_FAILURE)
-        for event in events:
+        for event in events[DagsterEventType.STEP_FAILURE] or events[DagsterEventType.RUN_FAILURE]:
             if is_stopped_by_check(event):
                 continue
             about = table_of(event.step_key) if event.step_key else run.job_name
-            self._open(Kind.RUN_FAILED, f"run:{about}", about, end_of(record), reason_of_event(event), run.run_id)
+            why = reason_of_event(event)
+            if not event.step_key or is_interruption(event):
+                planned = {each.asset_key.path[-1] for each in events[PLANNED] if each.asset_key}
+                not_run = self._find_not_run(run.run_id, [name for name in TABLES if name in planned])
+                why = say_with_tables(why, not_run)
+            self._open(Kind.RUN_FAILED, f"run:{about}", about, end_of(record), why, run.run_id)
 
-    def _note_success(self, record: RunRecord, memory: dict[str, Any]) -> None:
-        run = record.dagster_run
-        for event in self._read_events(record, DagsterEventType.STEP_SUCCESS):
+    def _find_not_run(self, run_id: str, tables: Sequence[str]) -> list[str]:
+        """Those of a run's tables that its log has no line of; all where the log can't be read."""
+        try:
+            logged = {line["table_name"] for line in warehouse.read_run_log(self._engine, run_id)}
+        except warehouse.WarehouseError as error:
+            logger.warning("%s", error)
+            logged = set()
+        return [name for name in tables if name not in logged]
+
+    def _note_success(self, record: RunRecord, events: Events) -> None:
+        for event in events[DagsterEventType.STEP_SUCCESS]:
             self._alerts.resolve(f"run:{table_of(event.step_key)}", end_of(record))
-        self._alerts.resolve(f"run:{run.job_name}", end_of(record))
-        if self._heartbeat_url and NIGHTLY_TAG in run.tags:
-            memory["heartbeat_due"] = True
+        self._alerts.resolve(f"run:{record.dagster_run.job_name}", end_of(record))
 
-    def _look_at_checks(self, record: RunRecord) -> None:
-        for event in self._read_events(record, DagsterEventType.ASSET_CHECK_EVALUATION):
+    def _note_checks(self, record: RunRecord, events: Events) -> None:
+        for event in events[DagsterEventType.ASSET_CHECK_EVALUATION]:
             evaluation = event.asset_check_evaluation_data
             about = f"{evaluation.asset_key.path[-1]}: {evaluation.check_name}"
             key = f"check:{about}"
             if evaluation.passed:
                 self._alerts.resolve(key, end_of(record))
             else:
-                found = "; ".join(f"{name}: {value.value}" for name, value in evaluation.metadata.items())
+                found = "; ".join(
+                    say("found", what=label(name), value=value.value) for name, value in evaluation.metadata.items()
+                )
                 self._open(Kind.CHECK_FAILED, key, about, end_of(record), found, record.dagster_run.run_id)
 
     def _look_for_hung_runs(self) -> None:
@@ -167,28 +261,33 @@ class Watcher:
             if datetime.now(timezone.utc) - started > HUNG_AFTER:
                 hung[f"hung:{record.dagster_run.run_id}"] = (record.dagster_run, started)
         for key, (run, started) in hung.items():
-            why = f"started {HUNG_AFTER} ago or more, and has not ended; later runs wait behind it"
+            why = say("hung_since", hours=HUNG_AFTER // timedelta(hours=1))
             self._open(Kind.RUN_HUNG, key, run.job_name, started, why, run.run_id)
         for incident in self._alerts.open_incidents():
             if incident.kind is Kind.RUN_HUNG and incident.key not in hung:
                 self._alerts.resolve(incident.key)
 
-    def _look_at_backfills(self, memory: dict[str, Any]) -> None:
+    def _look_at_backfills(self, memory: Memory) -> None:
         """A backfill can fail without a run; a later one that completes for the same table makes it well."""
-        told = memory.get("backfills", [])
-        for backfill in reversed(self._instance.get_backfills(limit=BACKFILLS)):
+        first_look, known = memory.backfills is None, memory.backfills or []
+        latest = [*reversed(self._instance.get_backfills(limit=BACKFILLS))]
+        for backfill in latest:
+            if backfill.backfill_id in known or backfill.status.value not in ("FAILED", "COMPLETED_SUCCESS"):
+                continue
+            known.append(backfill.backfill_id)
             began = datetime.fromtimestamp(backfill.backfill_timestamp, timezone.utc)
-            if datetime.now(timezone.utc) - began > FIRST_LOOK:
+            if first_look and datetime.now(timezone.utc) - began > FIRST_LOOK:
                 continue
             tables = ", ".join(sorted(key.path[-1] for key in backfill.asset_selection or ()))
-            if backfill.status.value == "FAILED" and backfill.backfill_id not in told:
-                told = memory["backfills"] = [*told, backfill.backfill_id][-BACKFILLS:]
-                why = reason_of(backfill.error) if backfill.error else "no reason given"
+            if backfill.status.value == "FAILED":
+                why = reason_of(backfill.error) if backfill.error else say("no_reason_given")
                 self._open(Kind.BACKFILL_FAILED, f"backfill:{backfill.backfill_id}", tables, began, why, None)
-            elif backfill.status.value == "COMPLETED_SUCCESS":
-                for incident in self._alerts.open_incidents():
-                    if incident.kind is Kind.BACKFILL_FAILED and incident.about == tables and incident.since < began:
-                        self._alerts.resolve(incident.key)
+                continue
+            later = {f"backfill:{each.backfill_id}" for each in latest[latest.index(backfill) :]}
+            for incident in self._alerts.open_incidents():
+                if incident.kind is Kind.BACKFILL_FAILED and incident.about == tables and incident.key not in later:
+                    self._alerts.resolve(incident.key)
+        memory.backfills = known[-KEPT:]
 
     def _look_for_stale_tables(self) -> None:
         """By the log, which knows what a load covered: the backfill of an old month makes nothing fresh."""
@@ -196,7 +295,7 @@ class Watcher:
             coverage = warehouse.read_coverage(self._engine, TABLES)
         except warehouse.WarehouseError as error:
             # A run that can't reach the database fails, and that is told.
-            logger.warning("whether tables are stale could not be looked up: %s", error)
+            logger.warning(say("stale_not_known", why=error))
             return
         today = datetime.now(timezone.utc).date()
         for name, each in coverage.items():
@@ -213,8 +312,10 @@ class Watcher:
         return [event for entry in records if (event := entry.event_log_entry.dagster_event)]
 
     def _open(self, kind: Kind, key: str, about: str, since: datetime, why: str, run_id: str | None) -> None:
-        link = f"{self._ui_url}/runs/{run_id}" if run_id else self._ui_url
-        self._alerts.open(Incident(kind, key, about, since, why, link))
+        self._alerts.open(Incident(kind, key, about, since, why, self._link(run_id)))
+
+    def _link(self, run_id: str | None) -> str:
+        return f"{self._ui_url}/runs/{run_id}" if run_id else self._ui_url
 
 
 def end_of(record: RunRecord) -> datetime:
@@ -226,11 +327,16 @@ def table_of(step_key: str | None) -> str:
     return (step_key or "").removeprefix("gazelle__")
 
 
+def is_under_way(record: RunRecord) -> bool:
+    return not record.dagster_run.is_finished
+
+
 def is_undecided(record: RunRecord) -> bool:
     """Whether a run failed that Dagster may be about to start again."""
     if record.dagster_run.tags.get(WILL_RETRY) != "true":
         return False
-    return datetime.now(timezone.utc) - end_of(record) < RETRIED_WITHIN
+    # An end that is still to come was noted by a clock that was ahead.
+    return timedelta() <= datetime.now(timezone.utc) - end_of(record) < RETRIED_WITHIN
 
 
 def is_stopped_by_check(event: DagsterEvent) -> bool:
@@ -242,9 +348,27 @@ def is_stopped_by_check(event: DagsterEvent) -> bool:
 def reason_of_event(event: DagsterEvent) -> str:
     """Why a step or a run failed: the innermost cause, without its traceback."""
     # Of a process that died, Dagster knows no more than that.
-    data = event.event_specific_data
-    error = getattr(data, "error", None)
-    return reason_of(error) if error else event.message or "no reason given"
+    error = getattr(event.event_specific_data, "error", None)
+    if error:
+        return reason_of(error)
+    return say("dagster_says", text=event.message) if event.message else say("no_reason_given")
+
+
+def is_interruption(event: DagsterEvent) -> bool:
+    """Whether a signal ended a step or a run."""
+    error = getattr(event.event_specific_data, "error", None)
+    return error is not None and (innermost(error).cls_name or "").endswith(INTERRUPTIONS)
+
+
+def say_with_tables(why: str, not_run: Sequence[str]) -> str:
+    """A reason, with the tables that were not run for it."""
+    return say("and_not_run", why=why, tables=", ".join(not_run)) if not_run else why
+
+
+def label(name: str) -> str:
+    """What a check found, as its metadata is called, for a person."""
+    text = f"found_{name.lower().replace(' ', '_')}"
+    return say(text) if text in TEXTS else name
 
 
 def is_caused_by(event: DagsterEvent, kind: type[Exception]) -> bool:
@@ -261,8 +385,8 @@ def innermost(error: Any) -> Any:
 
 def reason_of(error: Any) -> str:
     error = innermost(error)
-    if (error.cls_name or "").endswith("DagsterExecutionInterruptedError"):
-        return "interrupted"
+    if (error.cls_name or "").endswith(INTERRUPTIONS):
+        return say("interrupted")
     # Dagster puts the class in front, with its module.
     _, _, message = error.message.rpartition(f"{error.cls_name}: ") if error.cls_name else ("", "", error.message)
     return " ".join(message.split())

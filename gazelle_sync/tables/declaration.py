@@ -40,7 +40,8 @@ class Column:
     `path` is dotted (`defaultContact.defaultEmail.email`); null anywhere on it is null. With `derive`,
     the column is a pure function of the values at `paths`, already converted to `type`. A `required` column may be
     null in the database, so that no record is lost, but a row check says of every row that it must not. `authorship`
-    is a reference to whoever made the record, who may have left since.
+    is a reference to whoever made the record, who may have left since. One that is `only_new` is written to rows that
+    are not there yet: what is stored may be better than what can be read now.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Column:
     personal: bool = False
     authorship: bool = False
     derive: Callable[..., object] | None = None
+    only_new: bool = False
 
 
 def text(name: str, path: str, comment: str, *, personal: bool = False) -> Column:
@@ -325,6 +327,24 @@ class Missing(NamedTuple):
     key: tuple[str, ...]
     parent: str | None = None
     elsewhere: tuple[str | None, ...] = ()
+
+
+class Gap(NamedTuple):
+    """What Gazelle refuses of a table: a field's path in the record, or `list(argument)`; and the columns it costs."""
+
+    field: str
+    columns: tuple[str, ...]
+
+
+class Sizes(NamedTuple):
+    """How many records a page is asked for, and a list in each of its records (0 where there is none).
+
+    `refused` is the least size of a page that was refused as too large.
+    """
+
+    first: int
+    nested: int = 0
+    refused: int | None = None
 
 
 @dataclass(frozen=True)

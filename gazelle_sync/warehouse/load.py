@@ -23,9 +23,10 @@ from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import Engine
 
 from gazelle_sync.tables import TABLES, Scope, Table
-from gazelle_sync.tables.declaration import Missing, Nested
+from gazelle_sync.tables.declaration import Gap, Missing, Nested, Sizes
 from gazelle_sync.translations import say
 from gazelle_sync.warehouse import (
+    api_memory,
     candidates,
     changes,
     comparison,
@@ -82,6 +83,12 @@ class Source(Protocol):
     def not_gone(self) -> set[Key]: ...
     @property
     def unproved(self) -> Mapping[str, str]: ...
+    @property
+    def gaps(self) -> Sequence[Gap]: ...
+    @property
+    def sizes(self) -> Sizes | None: ...
+    @property
+    def page_sizes(self) -> Sequence[int]: ...
 
     def pages(self) -> Iterator[pandas.DataFrame]: ...
     def look_again(self) -> Iterator[pandas.DataFrame]: ...
@@ -181,7 +188,10 @@ class Load:
                 self.spool.add(frame)
             self.doubts = list(self.source.doubts)
             if not self.doubts:
-                return
+                break
+        # What Gazelle refuses of the table is known by now.
+        self.table = self.source.table
+        self.target = Target(self.table, self.tables.get(self.table.name))
 
     def ask_for(self, unseen: Unseen) -> None:
         """Asks Gazelle for records that the read did not show; those that exist are spooled like any other.
@@ -255,6 +265,7 @@ class Load:
             report.unchanged = staged - sum(difference.to_do.values())
             report.deleted = len(gone)
             self.note_rejects(cursor, standing, report)
+            self.note_gaps(cursor, report)
             if known:
                 self.mention_changes(difference, report)
             sync_log.record_success(cursor, self.run_id, report, self.read_from)
@@ -268,6 +279,7 @@ class Load:
             expected=self.source.expected,
             api_requests=self.source.client.api_requests - self.requests,
             api_retries=self.source.client.api_retries - self.retries,
+            page_sizes=list(self.source.page_sizes),
             proved=not (self.doubts or self.blind_spot),
         )
         if self.blind_spot:
@@ -329,6 +341,16 @@ class Load:
         )
         return []
 
+    def note_gaps(self, cursor: Cursor, report: LoadReport) -> None:
+        """Writes down what Gazelle refuses of the table, and warns of it."""
+        if not self.source.gaps:
+            return
+        refused_since = api_memory.note_gaps(cursor, self.table.name, self.source.gaps)
+        for gap in self.source.gaps:
+            text = "field_refused" if gap.columns else "argument_refused"
+            since = refused_since[gap.field]
+            report.warnings.append(say(text, field=gap.field, since=since, columns=", ".join(gap.columns)))
+
     def note_rejects(self, cursor: Cursor, standing: Standing, report: LoadReport) -> None:
         """Writes down what could not be stored, resolves what is sound by now, and counts the table's live rows."""
         noted = rejects.note_rejects(cursor, self.table.name, self.source.rejects)
@@ -339,17 +361,21 @@ class Load:
                 shown = say("and_more_rejects", shown=shown, more=len(noted) - 3)
             report.warnings.append(say("rejected_records", count=len(noted), shown=shown))
         all_read = self.table.partitioned_by is None or self.source.scope.whole
-        if standing.new_columns and not all_read:
-            columns = ", ".join(sorted(standing.new_columns))
+        filled = {column.name for column in self.table.all_columns} & standing.new_columns.keys()
+        if filled and not all_read:
+            columns = ", ".join(sorted(filled))
             report.warnings.append(say("filled_in_part", columns=columns, scope=report.scope))
+        learned, values = api_memory.remember(self.table.name, self.source)
         cursor.execute(
             in_one_message(
                 self.target.compose(rejects.RESOLVE),
                 changes.FORGET,
+                *learned,
                 new_columns.FORGET,
                 self.target.compose(tombstones.COUNT_LIVE),
             ),
             {
+                **values,
                 "changes_kept": changes.CHANGES_KEPT,
                 "table": self.table.name,
                 "rejected": list(noted),

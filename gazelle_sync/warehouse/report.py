@@ -11,6 +11,7 @@ class LoadReport:
 
     `filled` rows only got values of columns that are new in the table. `proved` says whether what was read is all that
     there was.
+    `page_sizes` has every size of a page that was asked for, in its order.
     """
 
     table: str
@@ -29,6 +30,7 @@ class LoadReport:
     rows: int = 0
     seconds: float = 0.0
     proved: bool = True
+    page_sizes: list[int] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     @property

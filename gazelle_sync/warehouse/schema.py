@@ -118,7 +118,7 @@ def identity_column() -> sa.Column[int]:
 
 
 def add_own_tables(shape: sa.MetaData) -> None:
-    """sync_log, rejected_rows, row_changes, new columns, what may be gone, whose account it is, and the OAuth token."""
+    """The log, rejects, changes, new columns, what was learned of the API, what may be gone, the account, the token."""
     counts = ("fetched", "inserted", "updated", "unchanged", "deleted", "restored", "rejected")
     log = sa.Table(
         "sync_log",
@@ -176,6 +176,25 @@ def add_own_tables(shape: sa.MetaData) -> None:
     )
     sa.Index(None, changes.c.table_name, changes.c.changed_at)
     sa.Index(None, changes.c.external_id)
+    sa.Table(
+        "page_sizes",
+        shape,
+        sa.Column("table_name", sa.Text, primary_key=True),
+        sa.Column("first", sa.Integer, nullable=False, comment="How many records a page is asked for."),
+        sa.Column("nested", sa.Integer, nullable=False, comment="How many of a list in each of them; 0 without one."),
+        sa.Column("refused", sa.Integer, comment="The least size that Gazelle refused as too large."),
+        sa.Column("refused_at", TIMESTAMP, comment="When it first did; after a week it is tried again."),
+        comment="The size of Gazelle's pages that worked last, where the next sync begins.",
+    )
+    sa.Table(
+        "refused_fields",
+        shape,
+        sa.Column("table_name", sa.Text, primary_key=True),
+        sa.Column("field", sa.Text, primary_key=True, comment="Its path in the record, or list(argument)."),
+        sa.Column("columns", pg.ARRAY(sa.Text), nullable=False, comment="The columns that keep what they had."),
+        sa.Column("since", TIMESTAMP, nullable=False, server_default=sa.func.now()),
+        comment="What Gazelle refuses at present, and the table is read without.",
+    )
     sa.Table(
         "new_columns",
         shape,

@@ -74,7 +74,10 @@ def test_apostrophes_and_quotation_marks_are_those_of_typography(text):
 
 
 def test_french_has_no_break_spaces_where_it_wants_them():
+    ours = ("alert_", "mail_", "smtp_", "record_", "found", *(kind.value for kind in Kind))
     for name, (_, text) in TEXTS.items():
+        if not name.startswith(ours):
+            continue
         assert not re.search(r" [:;!?»]|[^\s/{\w][:»]$|« ", text), name
 
 

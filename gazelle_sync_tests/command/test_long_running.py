@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -17,9 +18,10 @@ import pytest
 import requests
 from click.testing import Result
 
+from gazelle_sync.tables import TABLES
 from gazelle_sync_tests.command.conftest import said
 from gazelle_sync_tests.conftest import folder_for_postgres
-from gazelle_sync_tests.daemon.instance import free_port
+from gazelle_sync_tests.daemon.instance import free_port, wait
 from gazelle_sync_tests.project import PATIENCE, Project, running
 
 
@@ -104,7 +106,7 @@ def test_a_sandbox_on_a_port_that_is_taken_is_one_sentence_and_exit_2(command: C
         result = command("sandbox", "--port", str(port))
     assert result.exit_code == 2
     assert said(result) == (
-        f"gazelle-sync: The sandbox can't serve on port {port} (Address already in use): give another one."
+        f"gazelle-sync: The sandbox can't serve on port {port} (something else listens there): give another one."
     )
 
 
@@ -135,18 +137,32 @@ def ui(machine: Project) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         os.kill(left, signal.SIGKILL)
 
 
+LAUNCH = """
+mutation ($assets: [AssetKeyInput!]!) { launchRun(executionParams: {
+  selector: { repositoryLocationName: "gazelle_sync", repositoryName: "__repository__", jobName: "__ASSET_JOB",
+              assetSelection: $assets }
+  runConfigData: {}, mode: "default"
+}) { ... on LaunchRunSuccess { run { runId } } } }"""
+
+
+def status_of(machine: Project, run: str) -> str:
+    """A run's status, as Dagster has stored it."""
+    history = sqlite3.connect(machine.root / "var/dagster/history/runs.db")
+    return str(history.execute("SELECT status FROM runs WHERE run_id = ?", [run]).fetchone()[0])
+
+
 def dev_log(machine: Project) -> Path:
     return machine.home / "dev.log"
 
 
-def test_dev_opens_the_ui_with_the_seven_tables_in_it(ui: tuple[str, subprocess.Popen[str]]) -> None:
+def test_dev_opens_the_ui_with_every_table_in_it(ui: tuple[str, subprocess.Popen[str]]) -> None:
     url, process = ui
     assert "dagster_webserver_version" in until_answered(f"{url}/server_info", process).json()
     question = "{ repositoriesOrError { ... on RepositoryConnection { nodes { assetNodes { assetKey { path } } } } } }"
     answer = requests.post(f"{url}/graphql", json={"query": question}, timeout=PATIENCE).json()
     (repository,) = answer["data"]["repositoriesOrError"]["nodes"]
     keys = {tuple(node["assetKey"]["path"]) for node in repository["assetNodes"]}
-    assert keys >= {("gazelle", name) for name in ("users", "clients", "contacts", "pianos", "appointments")}
+    assert keys >= {("gazelle", name) for name in TABLES}
 
 
 def test_dev_listens_on_this_machine_only(ui: tuple[str, subprocess.Popen[str]]) -> None:
@@ -211,9 +227,30 @@ def test_a_second_dev_says_where_the_first_one_is_and_touches_nothing(
     assert requests.get(f"{url}/server_info", timeout=PATIENCE).ok
 
 
-def test_dev_ends_all_its_processes_on_sigterm(ui: tuple[str, subprocess.Popen[str]], machine: Project) -> None:
+def test_dev_says_little_and_nothing_of_what_is_deprecated_or_was_skipped(
+    ui: tuple[str, subprocess.Popen[str]], machine: Project
+) -> None:
+    """After the tests above, in which sensors looked more than once."""
+    lines = dev_log(machine).read_text().splitlines()
+    assert f"The UI is at {ui[0]}, the status page at {ui[0]}/status. Ctrl-C ends both." in lines
+    assert not [line for line in lines if re.search("superseded|deprecat|skip|Checking for new runs", line)]
+    assert len(lines) < 10
+
+
+def test_dev_ends_all_its_processes_on_sigterm_and_a_run_under_way_in_order(
+    ui: tuple[str, subprocess.Popen[str]], machine: Project
+) -> None:
     url, process = ui
     until_answered(f"{url}/server_info", process)
+    # A run that goes on asking: Gazelle is away.
+    bundled = json.loads((machine.root / "var" / "sandbox.json").read_text())["url"]
+    fault = {"kind": "status", "status": 503, "times": None}
+    requests.post(f"{bundled}/sandbox/faults", json=fault, timeout=PATIENCE).raise_for_status()
+    question = {"query": LAUNCH, "variables": {"assets": [{"path": ["gazelle", "users"]}]}}
+    launched = requests.post(f"{url}/graphql", json=question, timeout=PATIENCE).json()["data"]["launchRun"]
+    run = launched["run"]["runId"]
+    wait(lambda: status_of(machine, run) == "STARTED", "the run to start")
+    time.sleep(2)
     assert len(processes_of(machine)) >= 4
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE) == 0
@@ -224,16 +261,7 @@ def test_dev_ends_all_its_processes_on_sigterm(ui: tuple[str, subprocess.Popen[s
     assert not (machine.root / "var" / "sandbox.json").exists()
     with pytest.raises(requests.ConnectionError):
         requests.get(f"{url}/server_info", timeout=5)
-
-
-def test_dev_says_little_and_nothing_of_what_is_deprecated_or_was_skipped(
-    ui: tuple[str, subprocess.Popen[str]], machine: Project
-) -> None:
-    """After the tests above, in which sensors looked more than once."""
-    lines = dev_log(machine).read_text().splitlines()
-    assert f"The UI is at {ui[0]}, the status page at {ui[0]}/status. Ctrl-C ends both." in lines
-    assert not [line for line in lines if re.search("superseded|deprecat|skip|Checking for new runs", line)]
-    assert len(lines) < 10
+    assert status_of(machine, run) in ("FAILURE", "CANCELED")
 
 
 def test_dev_too_leaves_nothing_outside_var(machine: Project) -> None:
@@ -247,7 +275,7 @@ def test_a_port_that_is_taken_is_said_with_one_that_is_free_before_anything_is_s
         done = machine.run("dev", "--port", str(port))
     assert (done.code, done.out) == (2, "")
     said = re.fullmatch(
-        rf"gazelle-sync: Port {port} can't be used \(Address already in use\)\. "
+        rf"gazelle-sync: Port {port} can't be used \(something else listens there\)\. "
         r"Port (\d+) is free: gazelle-sync dev --port (\d+)\n",
         done.err,
     )
@@ -260,8 +288,7 @@ def test_a_port_that_is_taken_is_said_with_one_that_is_free_before_anything_is_s
 PARTS = {
     "gazelle_sync.ui": "the webserver",
     "dagster._daemon": "Dagster's daemon",
-    "code-server": "Dagster's code server",
-    # The proxy before it lives on.
+    # The proxy before it lives on, and would not notice.
     "grpc": "Dagster's code server",
     "dev": None,
 }
@@ -281,6 +308,19 @@ def test_when_a_part_of_dev_dies_the_others_end_and_its_code_is_not_0(hopeless: 
     if named := PARTS[part]:
         assert process.returncode == 1
         assert f"gazelle-sync: {named} ended by itself" in err
-    # Even the parent's own death leaves nobody behind.
+    # The parent's own death leaves nobody behind either.
     _, alive = psutil.wait_procs(family, timeout=60)
     assert alive == []
+
+
+@pytest.mark.parametrize(("command", "file"), [("dev", "dev.json"), ("sandbox", "sandbox.json")])
+def test_a_folder_that_cannot_be_written_is_one_sentence_and_exit_2(machine: Project, command: str, file: str) -> None:
+    obstacle = machine.root / "var" / f"{file}.lock"
+    obstacle.unlink(missing_ok=True)
+    obstacle.mkdir()
+    try:
+        done = machine.run(command)
+    finally:
+        obstacle.rmdir()
+    assert done.code == 2
+    assert done.text.startswith(f"gazelle-sync: {machine.root / 'var'} can't be written (it is a folder)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import date
 from importlib.resources import files
@@ -12,7 +11,7 @@ from graphql import FieldNode, OperationDefinitionNode, SelectionSetNode, build_
 
 from gazelle_sync.gazelle import query
 from gazelle_sync.tables import TABLES, Scope, Table
-from gazelle_sync.tables.declaration import ByParent, Connection, Nested, PlainList
+from gazelle_sync.tables.declaration import ByParent, Connection, Nested
 from gazelle_sync_tests.conftest import ALL, TORONTO
 
 SCHEMA = build_schema(files("gazelle_sync.sandbox").joinpath("schema.graphql").read_text(encoding="utf-8"))
@@ -44,12 +43,15 @@ def leaves(selections: SelectionSetNode, path: tuple[str, ...] = ()) -> Iterator
 @EACH_SCOPE
 def test_no_query_asks_for_a_field_that_is_not_stored(table: Table, scope: Scope):
     stored = {path for column in table.all_columns for path in column.paths}
+    counts = query.nested_counts(table, table.read, scope) if isinstance(table.read, Nested) else None
     for text in query.all_queries(table, scope):
+        if text == counts:
+            continue
         operation = parse(text).definitions[0]
         assert isinstance(operation, OperationDefinitionNode)
         asked = set()
         for path in leaves(operation.selection_set):
-            if path[-1] in ("totalCount", "hasNextPage", "endCursor"):
+            if path[-1] in ("totalCount", "hasNextPage", "endCursor", "cursor"):
                 continue
             # What is below the nodes of the innermost list is the record; or below the field itself.
             nodes = len(path) - 1 - path[::-1].index("nodes") if "nodes" in path else 0
@@ -60,18 +62,28 @@ def test_no_query_asks_for_a_field_that_is_not_stored(table: Table, scope: Scope
         assert stored - asked == {path for path in stored if back and path.split(".")[0] == back}
 
 
+@EACH_TABLE
+def test_a_look_at_how_long_nested_lists_are_asks_for_no_record_in_them(table: Table):
+    if isinstance(table.read, Nested):
+        text = query.nested_counts(table, table.read, ALL)
+        assert text.endswith(f"nodes {{ id {table.read.field}{text.rsplit(table.read.field)[-1]}")
+        assert text.endswith("{ totalCount } } } }")
+
+
 def test_the_words_of_a_query_that_lists_appointments_of_a_month():
     text = query.whole_list(TABLES["appointments"], MARCH)
     assert text.startswith(
-        "query appointments($after: String) { allEventsBatched(first: 200, after: $after, sortBy: [START_ASC], "
-        'filters: {startOn: "2026-03-01", endOn: "2026-03-31"}) { totalCount pageInfo { hasNextPage endCursor } '
+        "query appointments($first: Int, $after: String) { "
+        "allEventsBatched(first: $first, after: $after, sortBy: [START_DESC], "
+        'filters: {status: [ACTIVE, CANCELED, NO_SHOW, COMPLETE], dateGet: "2026-03-01", dateLet: "2026-03-31"}) '
+        "{ totalCount pageInfo { hasNextPage endCursor } edges { cursor } "
     )
 
 
 def test_all_history_has_a_first_day_and_no_last_one():
     text = query.whole_list(TABLES["appointments"], ALL)
-    assert 'filters: {startOn: "2017-01-01"}' in text
-    assert "endOn" not in text
+    assert 'filters: {status: [ACTIVE, CANCELED, NO_SHOW, COMPLETE], dateGet: "2017-01-01"}' in text
+    assert "dateLet" not in text
 
 
 def test_the_timeline_is_asked_from_the_moment_at_which_the_first_day_begins_in_the_companys_zone():
@@ -91,7 +103,7 @@ def test_a_table_without_a_date_is_asked_for_whole_whatever_the_scope(name: str)
 
 def test_archived_contacts_are_asked_for_too():
     for text in list(query.all_queries(TABLES["contacts"], ALL))[:2]:
-        assert "allContacts(first: " in text
+        assert "allContacts(first: $" in text
         assert "includeArchived: true" in text
 
 
@@ -102,25 +114,32 @@ def test_records_are_asked_for_by_id_with_variables_never_by_text():
     assert text.count("client(id: $id") == 3
 
 
-def test_a_page_is_of_200_records_or_of_100_that_bring_a_list_each():
-    pages = {
-        name: re.search(r"first: (\d+)", query.whole_list(table, ALL)).group(1)
-        for name, table in TABLES.items()
-        if not isinstance(table.read, PlainList)
-    }
-    assert pages == {
-        **dict.fromkeys(("clients", "pianos", "appointments", "timeline_entries"), "200"),
-        **dict.fromkeys(("contacts", "appointment_pianos"), "100"),
-    }
+def test_the_first_page_ever_is_of_200_records_or_of_100_that_bring_a_list_each():
+    for table in TABLES.values():
+        sizes = query.page_size(table).variables()
+        if isinstance(table.read, Connection):
+            assert sizes == {"first": 200}
+        if isinstance(table.read, Nested):
+            assert sizes == {"first": 100, "nested": table.read.first}
 
 
-def test_a_timeline_is_asked_for_by_client_without_a_date():
+@pytest.mark.parametrize(
+    ("column", "argument"),
+    [
+        ("client_external_id", "clientId"),
+        ("piano_external_id", "pianoId"),
+        ("invoice_external_id", "invoiceId"),
+        ("estimate_external_id", "estimateId"),
+    ],
+)
+def test_a_timeline_is_asked_for_by_what_an_entry_belongs_to_without_a_date(column: str, argument: str):
     table = TABLES["timeline_entries"]
     assert isinstance(table.read, Connection)
     assert isinstance(table.deletion_proved_by, ByParent)
-    text = query.within_parent(table, table.read, table.deletion_proved_by)
-    assert "allTimelineEntries(first: 200, after: $after, clientId: $id)" in text
+    assert table.deletion_proved_by.arguments[column] == argument
+    text = query.narrowed(table, table.read, argument)
+    assert f"allTimelineEntries(first: $first, after: $after, {argument}: $id)" in text
 
 
-def test_a_value_in_a_query_is_quoted():
-    assert query.literal({"a": {"b": 'x"y\\\n'}, "c": "2026-01-01"}) == '{a: {b: "x\\"y\\\\\\n"}, c: "2026-01-01"}'
+def test_a_date_in_a_query_is_quoted_and_what_never_changes_is_as_it_was_declared():
+    assert query.literal({"a": {"b": '"2026-01-01"'}, "c": "[ACTIVE]"}) == '{a: {b: "2026-01-01"}, c: [ACTIVE]}'

@@ -47,6 +47,7 @@ def look(
         before = len(webhook.texts)
         try:
             watch.look()
+            watch.give_sign_of_life()
         finally:
             assert alerts.deliver() == []
         return webhook.texts[before:]

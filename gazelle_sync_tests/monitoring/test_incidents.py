@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -25,10 +29,18 @@ from dagster import (
 )
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._utils.error import SerializableErrorInfo
+from sqlalchemy import Engine
+from sqlalchemy.exc import DatabaseError
 
-from gazelle_sync.alerts import NotSent
+from gazelle_sync.alerts import Alerts, NotSent, channels_from
 from gazelle_sync.jobs import NIGHTLY_TAG
+from gazelle_sync.monitoring import incidents, memory
+from gazelle_sync.monitoring.incidents import Watcher
+from gazelle_sync.monitoring.under_way import find_left_runs, mark_under_way
+from gazelle_sync.partitions import ROLLING_MONTHS_AHEAD, months_later
+from gazelle_sync.translations import speak
 from gazelle_sync_tests.alerts.servers import Webhook
+from gazelle_sync_tests.conftest import NOW, TORONTO, query_rows
 
 Look = Callable[[], list[str]]
 
@@ -195,10 +207,275 @@ def test_a_heartbeat_that_is_late_is_not_given_after_a_night_that_failed(
 
 
 def test_a_memory_that_a_crash_left_unreadable_is_begun_anew(
+    fail: Callable[..., ExecuteInProcessResult], look: Look, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number, half in enumerate(
+        (
+            b"",
+            b'{"seen_until": "20',
+            b"[]",
+            b"null",
+            b"\xff\xfe",
+            b'{"seen": 5}',
+            b'{"seen": [5]}',
+            b'{"pending": {"a": 1}, "seen": []}',
+            b'{"backfills": "all"}',
+        )
+    ):
+        (tmp_path / "watch.json").write_bytes(half)
+        fail(f"the bridge is out {number}")
+        look()
+        assert "pending" in json.loads((tmp_path / "watch.json").read_text())
+        caplog.clear()
+        look()
+        assert "begun anew" not in caplog.text
+
+
+def told_of(text: str) -> str:
+    return text.split("Why: ")[1].split("\n", maxsplit=1)[0]
+
+
+def test_a_clock_that_was_ahead_for_one_run_hides_nothing_that_comes_after_it(
+    instance: DagsterInstance, fail: Callable[..., ExecuteInProcessResult], look: Look
+) -> None:
+    """It is set right after the run; what was looked at is remembered by identity."""
+    assert look() == []
+    fail("by a clock that was ahead")
+    with instance.run_storage.connect() as connection:  # type: ignore[attr-defined]
+        connection.exec_driver_sql(
+            "UPDATE runs SET update_timestamp = datetime(update_timestamp, '+2 days'), "
+            "create_timestamp = datetime(create_timestamp, '+2 days'), "
+            "start_time = start_time + 172800, end_time = end_time + 172800"
+        )
+    assert [told_of(text) for text in look()] == ["by a clock that was ahead"]
+    fail()
+    (text,) = look()
+    assert "succeeds again" in text
+    fail("by a clock that is right")
+    assert [told_of(text) for text in look()] == ["by a clock that is right"]
+
+
+def test_a_run_to_be_started_again_by_a_clock_that_was_ahead_holds_nothing_up(
+    instance: DagsterInstance, fail: Callable[..., ExecuteInProcessResult], look: Look
+) -> None:
+    crashed(instance, **{"dagster/will_retry": "true"})
+    with instance.run_storage.connect() as connection:  # type: ignore[attr-defined]
+        connection.exec_driver_sql("UPDATE runs SET end_time = end_time + 172800")
+    fail("the bridge is out")
+    assert any("the bridge is out" in text for text in look())
+
+
+def test_a_run_that_ends_after_many_later_ones_is_told_of_and_the_memory_stays_small(
+    instance: DagsterInstance, look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (incidents, memory):
+        monkeypatch.setattr(module, "KEPT", 6)
+    monkeypatch.setattr(incidents, "RUNS_A_PAGE", 2)
+    slow = instance.create_run_for_job(sync, status=DagsterRunStatus.STARTED)
+    for _ in range(5):
+        for _ in range(2):
+            instance.report_run_canceled(instance.create_run_for_job(sync, status=DagsterRunStatus.STARTED))
+        assert look() == []
+    instance.report_run_failed(slow, "late")
+    (text,) = look()
+    assert "late" in text
+    kept = json.loads((tmp_path / "watch.json").read_text())
+    assert len(kept["seen"]) == 6
+    assert kept["pending"] == []
+
+
+def test_what_was_looked_at_before_this_version_is_not_told_of_again(
     fail: Callable[..., ExecuteInProcessResult], look: Look, tmp_path: Path
 ) -> None:
-    for half in ("", '{"seen_until": "20', "[]"):
-        (tmp_path / "watch.json").write_text(half)
-        fail("the bridge is out")
+    run = fail("told already")
+    before = {"seen_until": "2026-01-01T00:00:00+00:00", "seen": [run.run_id], "heartbeat_due": False}
+    (tmp_path / "watch.json").write_text(json.dumps(before))
+    assert look() == []
+
+
+# -- records that can't be read ---------------------------------------------------------------------------------------
+
+
+def damage_events(instance: DagsterInstance, run_id: str) -> None:
+    file = Path(instance.root_directory) / "history" / "runs" / f"{run_id}.db"
+    assert file.exists()
+    file.write_bytes(b"what a dying disk left " * 500)
+
+
+def test_a_run_whose_record_is_damaged_is_told_of_once_and_stops_nothing_behind_it(
+    instance: DagsterInstance, fail: Callable[..., ExecuteInProcessResult], look: Look
+) -> None:
+    damage_events(instance, fail("can't be read").run_id)
+    good = fail()
+    damage_events(instance, good.run_id)
+    crashed(instance)
+    texts = look()
+    assert [told_of(text) for text in texts][:2] == [
+        "its record can't be read (DatabaseError)",
+        "its record can't be read (DatabaseError)",
+    ]
+    assert "The run of “sync” failed" in texts[0]
+    assert "The record of a run of “sync” could not be read" in texts[1]
+    assert good.run_id in texts[1]
+    assert look() == []
+
+
+def test_a_record_of_a_run_that_is_no_record_is_skipped_and_said_once(
+    instance: DagsterInstance, fail: Callable[..., ExecuteInProcessResult], look: Look
+) -> None:
+    broken = fail().run_id
+    fail("the bridge is out")
+    with instance.run_storage.connect() as connection:  # type: ignore[attr-defined]
+        connection.exec_driver_sql("UPDATE runs SET run_body = '{' WHERE run_id = ?", (broken,))
+    first, second = look()
+    assert broken in first
+    assert "could not be read" in first
+    assert told_of(second) == "the bridge is out"
+    assert look() == []
+
+
+def test_dagster_s_records_that_can_not_be_used_hide_no_stale_table(
+    instance: DagsterInstance, engine: Engine, look: Look, webhook: Webhook, mirror: Callable[..., object]
+) -> None:
+    mirror("users")
+    earlier = ", ".join(f"{name} = {name} - interval '3 days'" for name in ("started_at", "finished_at"))
+    query_rows(engine, f"UPDATE gazelle.sync_log SET {earlier}")
+    (Path(instance.root_directory) / "history" / "runs.db").write_bytes(b"what a dying disk left " * 500)
+    with pytest.raises(DatabaseError):
         look()
-    assert "seen_until" in (tmp_path / "watch.json").read_text()
+    assert ["The table “users”" in text for text in webhook.texts] == [True]
+
+
+# -- what was covered -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def logged(engine: Engine) -> Callable[..., None]:
+    """Writes a load of `appointments` into the log."""
+
+    def logged(ago: timedelta, scope: str = "all", proved: bool = True) -> None:
+        at = datetime.now(timezone.utc) - ago
+        query_rows(
+            engine,
+            "INSERT INTO gazelle.sync_log (run_id, table_name, scope, status, started_at, finished_at, proved) "
+            "VALUES ('r', 'appointments', %s, 'success', %s, %s, %s)",
+            *(scope, at, at, proved),
+        )
+
+    return logged
+
+
+def test_a_gap_is_told_though_this_month_was_read_since(look: Look, logged: Callable[..., None]) -> None:
+    logged(timedelta(days=100))
+    logged(timedelta(minutes=5), f"{NOW.replace(day=1)}..{(NOW.replace(day=1) + timedelta(days=32)).replace(day=1)}")
+    (text,) = look()
+    assert "appointments" in text
+    assert "since then something was not read, or not read whole" in text
+    assert look() == []
+    logged(timedelta(minutes=1))
+    assert len(look()) == 1
+
+
+def test_what_was_never_proved_whole_is_told(look: Look, logged: Callable[..., None]) -> None:
+    logged(timedelta(minutes=5), proved=False)
+    (text,) = look()
+    assert "but never proved whole" in text
+
+
+def test_what_a_night_has_read_is_fresh_until_the_next_one_also_when_a_month_begins(
+    look: Look, logged: Callable[..., None]
+) -> None:
+    logged(timedelta(days=6))
+    # As a night of last month has read it: to the end of the month that is 18 months after that.
+    logged(
+        timedelta(hours=25), f"{(NOW - timedelta(days=70)).replace(day=1)}..{months_later(NOW, ROLLING_MONTHS_AHEAD)}"
+    )
+    assert look() == []
+
+
+# -- runs that broke off ----------------------------------------------------------------------------------------------
+
+LEFT = """
+import sys, time
+from pathlib import Path
+from gazelle_sync.monitoring.under_way import mark_under_way
+with mark_under_way(Path(sys.argv[1]), sys.argv[2], ["users", "clients", "pianos"]):
+    print("under way", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_run_whose_process_is_gone_is_told_by_whoever_comes_next_with_what_was_not_run(
+    instance: DagsterInstance,
+    look: Look,
+    tmp_path: Path,
+    engine: Engine,
+    fail: Callable[..., ExecuteInProcessResult],
+) -> None:
+    """Not before: its lock says that it lives, whatever a clock says."""
+    run = instance.create_run_for_job(sync, status=DagsterRunStatus.STARTED)
+    query_rows(
+        engine,
+        "INSERT INTO gazelle.sync_log (run_id, table_name, scope, status, started_at, finished_at) "
+        "VALUES (%s, 'users', 'all', 'success', now(), now())",
+        run.run_id,
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", LEFT, str(tmp_path / "runs"), run.run_id], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "under way\n"
+    assert look() == []
+    process.kill()
+    process.wait()
+    (text,) = look()
+    assert told_of(text) == "it broke off, and its process is gone; not run: clients, pianos"
+    assert run.run_id in text
+    # Nothing queues behind it any more.
+    ended = instance.get_run_by_id(run.run_id)
+    assert ended is not None
+    assert ended.status is DagsterRunStatus.FAILURE
+    assert list((tmp_path / "runs").iterdir()) == []
+    assert look() == []
+    fail()
+    (text,) = look()
+    assert "The run of “sync” succeeds again" in text
+
+
+def test_a_run_that_ended_leaves_no_mark_and_one_that_raised_does(tmp_path: Path) -> None:
+    with mark_under_way(tmp_path / "runs", "good", ["users"]):
+        assert find_left_runs(tmp_path / "runs") == []
+    assert list((tmp_path / "runs").iterdir()) == []
+    with pytest.raises(RuntimeError), mark_under_way(tmp_path / "runs", "bad", ["users"]):
+        raise RuntimeError
+    (left,) = find_left_runs(tmp_path / "runs")
+    assert (left.run_id, left.tables) == ("bad", ["users"])
+
+
+def test_reasons_in_french_are_french_to_the_end(
+    instance: DagsterInstance,
+    engine: Engine,
+    webhook: Webhook,
+    tmp_path: Path,
+    fail: Callable[..., ExecuteInProcessResult],
+) -> None:
+    alerts = Alerts(channels_from(webhook.url, "", ""), tmp_path / "alerts.json", "fr", TORONTO)
+    watcher = Watcher(instance, engine, alerts, tmp_path / "watch.json", "http://ui.test/", "")
+    hung = instance.create_run_for_job(sync, status=DagsterRunStatus.STARTED)
+    with instance.run_storage.connect() as connection:  # type: ignore[attr-defined]
+        connection.exec_driver_sql("UPDATE runs SET start_time = ?", (time.time() - 4000,))
+    fail(check=False)
+    damage_events(instance, fail().run_id)
+    speak("fr")
+    try:
+        watcher.look()
+        alerts.deliver()
+    finally:
+        speak("en")
+    reasons = [text.split("Pourquoi\u00a0: ")[1].split("\n")[0] for text in webhook.texts]
+    assert reasons == [
+        "lignes\u00a0: 3",
+        "son registre est illisible (DatabaseError)",
+        "commencée il y a 1\u00a0h ou plus, et pas terminée\u00a0; les suivantes attendent derrière elle",
+    ]
+    assert hung.run_id in webhook.texts[2]
