@@ -697,7 +697,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "wrong_password": (
         "The user or the password in SUPABASE_DB_URL is wrong. Supabase shows a password once: reset it in the database settings. Characters such as @ / : # in it are written %40 %2F %3A %23.",
-        "L’utilisateur ou le mot de passe de SUPABASE_DB_URL est faux. Supabase ne montre un mot de passe qu’une fois : réinitialisez-le dans les réglages de la base. Les caractères comme @ / : # s’y écrivent %40 %2F %3A %23.",
+        "L’utilisateur ou le mot de passe de SUPABASE_DB_URL est faux. Supabase ne montre un mot de passe qu’une fois : réinitialisez-le dans les réglages de la base. Les caractères comme @ / : # s’y écrivent %40 %2F %3A %23.",
     ),
     "address_not_let_in": (
         "The server wants TLS, or does not let this address in: look at its network restrictions.",
@@ -864,8 +864,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "De nouvelles lignes seraient refusées ; rien n’a donc été lu : {what}. En tant que propriétaire, exécutez : {mending}",
     ),
     "connection_string_not_understood": (
-        "{variable} is not a connection string. It looks like postgresql://user:password@host:5432/database; characters such as @ / : # in the password are written %40 %2F %3A %23.",
-        "{variable} n’est pas une chaîne de connexion. Elle ressemble à postgresql://user:password@host:5432/database ; dans le mot de passe, des caractères comme @ / : # s’écrivent %40 %2F %3A %23.",
+        "{variable} is not a connection string. It looks like postgresql://user:password@host:5432/database; characters such as @ / : # in the password are written %40 %2F %3A %23.",
+        "{variable} n’est pas une chaîne de connexion. Elle ressemble à postgresql://user:password@host:5432/database ; dans le mot de passe, des caractères comme @ / : # s’écrivent %40 %2F %3A %23.",
     ),
     "connection_string_for_another": (
         "{variable} is for another kind of database, and has to be for postgresql://.",

@@ -40,7 +40,7 @@ from gazelle_sync.warehouse import (
 from gazelle_sync.warehouse.comparison import Difference
 from gazelle_sync.warehouse.connection import ATTEMPTS, transaction, with_retries
 from gazelle_sync.warehouse.leftovers import start_reading
-from gazelle_sync.warehouse.overtaking import Knowledge, Standing, lock_and_look
+from gazelle_sync.warehouse.overtaking import Knowledge, LaterLoad, Standing, lock_and_look
 from gazelle_sync.warehouse.rejects import RejectLike
 from gazelle_sync.warehouse.report import LoadReport
 from gazelle_sync.warehouse.spool import Spool
@@ -220,12 +220,7 @@ class Load:
             standing = lock_and_look(cursor, self.table, self.read_from)
             report = self.begin_report()
             if overtaken := [load for load in standing.later if load.covers(report.scope)]:
-                by, at = overtaken[0].run_id, f"{overtaken[0].read_from:%Y-%m-%d %H:%M:%S}"
-                report.warnings.append(say("overtaken", run=by, at=at))
-                cursor.execute(self.target.compose(tombstones.COUNT_LIVE))
-                report.rows = fetch_one(cursor)
-                sync_log.record_success(cursor, self.run_id, report, self.read_from)
-                return report
+                return self.give_way(cursor, report, overtaken[0])
             staged = staging.stage(cursor, self.target, self.spool)
             knowledge = Knowledge(
                 self.table, self.source.scope, self.tables, self.read_from, standing, asked_at=self.asked_at
@@ -270,6 +265,15 @@ class Load:
                 self.mention_changes(difference, report)
             sync_log.record_success(cursor, self.run_id, report, self.read_from)
             return report
+
+    def give_way(self, cursor: Cursor, report: LoadReport, later: LaterLoad) -> LoadReport:
+        """Writes nothing but the log, in which it is said."""
+        assert self.read_from is not None
+        report.warnings.append(say("overtaken", run=later.run_id, at=f"{later.read_from:%Y-%m-%d %H:%M:%S}"))
+        cursor.execute(self.target.compose(tombstones.COUNT_LIVE))
+        report.rows = fetch_one(cursor)
+        sync_log.record_success(cursor, self.run_id, report, self.read_from)
+        return report
 
     def begin_report(self) -> LoadReport:
         report = LoadReport(
