@@ -33,6 +33,7 @@ TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     "boolean": sa.Boolean(),
     "date": sa.Date(),
     "time": sa.Time(),
+    "jsonb": pg.JSONB(none_as_null=True),
     "timestamptz": sa.DateTime(timezone=True),
 }
 TIMESTAMP = sa.DateTime(timezone=True)

@@ -1,0 +1,68 @@
+"""invoices: what clients were asked to pay."""
+
+from gazelle_sync.tables.declaration import (
+    ById,
+    Connection,
+    Group,
+    Table,
+    boolean,
+    date,
+    integer,
+    reference,
+    tags,
+    text,
+    timestamp,
+)
+
+# Which of them the list has when nothing is said about it is not published: both are asked for.
+INVOICES_READ = Connection(
+    "allInvoices",
+    "sortBy: [CREATED_AT_ASC]",
+    each=("filters: {archived: false}", "filters: {archived: true}"),
+)
+
+INVOICES = Table(
+    name="invoices",
+    comment="Invoices, archived ones included. Amounts are in cents.",
+    read=INVOICES_READ,
+    deletion_proved_by=ById("invoice", "id"),
+    after=("clients",),
+    optional=True,
+    group=Group.MONEY,
+    columns=(
+        reference("client", "client.id", "Who is invoiced.", to="clients"),
+        reference("contact", "contact.id", "Whom it is addressed to.", to="contacts"),
+        reference("assigned_to", "assignedTo.id", "Whose invoice it is.", to="users"),
+        reference("created_by", "createdBy.id", "Who made it.", to="users"),
+        integer("number", "number", "The invoice's number."),
+        text("status", "status", "DRAFT, OPEN, OVERDUE, PAID, DELETED, CANCELED."),
+        date("due_on", "dueOn", "When it is due."),
+        integer("net_days", "netDays", "Days from its date until it is due."),
+        integer("sub_total", "subTotal", "Before taxes, in cents."),
+        integer("tax_total", "taxTotal", "Taxes, in cents."),
+        integer("tip_total", "tipTotal", "Tips, in cents."),
+        integer("total", "total", "With taxes, in cents."),
+        integer("paid_total", "paidTotal", "What was paid, in cents."),
+        integer("due_total", "dueTotal", "Still to be paid, in cents."),
+        text("currency", "currency.code", "The currency's code (ISO 4217)."),
+        tags("tags", "Tags put on the invoice in Gazelle."),
+        text("notes", "notes", "Notes below the lines.", personal=True),
+        text("top_notes", "topNotes", "Notes above the lines.", personal=True),
+        boolean("archived", "archived", "Whether it was archived."),
+        text("alt_billing_company_name", "altBillingCompanyName", "Other billing address: company.", personal=True),
+        text("alt_billing_first_name", "altBillingFirstName", "Other billing address: first name.", personal=True),
+        text("alt_billing_last_name", "altBillingLastName", "Other billing address: last name.", personal=True),
+        text("alt_billing_email", "altBillingEmail", "Other billing address: e-mail.", personal=True),
+        text("alt_billing_phone", "altBillingPhone", "Other billing address: telephone.", personal=True),
+        text("alt_billing_street1", "altBillingStreet1", "Other billing address: street.", personal=True),
+        text("alt_billing_street2", "altBillingStreet2", "Other billing address: street, second line.", personal=True),
+        text("alt_billing_municipality", "altBillingMunicipality", "Other billing address: municipality."),
+        text("alt_billing_region", "altBillingRegion", "Other billing address: province or state."),
+        text("alt_billing_postal_code", "altBillingPostalCode", "Other billing address: postal code.", personal=True),
+        text("alt_billing_country_code", "altBillingCountryCode", "Other billing address: country."),
+        text("client_url", "clientUrl", "Where the client sees and pays it.", personal=True),
+        timestamp("last_quickbooks_sync_at", "lastQuickbooksSyncAt", "When it was last sent to QuickBooks."),
+        timestamp("created_at", "createdAt", "When it was created in Gazelle."),
+        timestamp("updated_at", "updatedAt", "When it was last changed in Gazelle."),
+    ),
+)

@@ -1,0 +1,42 @@
+"""master_service_items: the price list."""
+
+from gazelle_sync.tables.declaration import (
+    Group,
+    PlainList,
+    ReadAgain,
+    Table,
+    boolean,
+    integer,
+    reference,
+    text,
+    timestamp,
+    translated,
+)
+
+MASTER_SERVICE_ITEMS = Table(
+    name="master_service_items",
+    comment="The company's price list. Amounts are in cents.",
+    read=PlainList("allMasterServiceItems"),
+    deletion_proved_by=ReadAgain(),
+    optional=True,
+    group=Group.SETTINGS,
+    columns=(
+        reference(
+            "master_service_group", "masterServiceGroup.id", "Its heading.", to="master_service_groups", required=True
+        ),
+        *translated("name", "name", "What it is called."),
+        *translated("description", "description", "What it says on an estimate or invoice."),
+        text("type", "type", "LABOR_FIXED_RATE, EXPENSE and so on."),
+        integer("amount", "amount", "Price, in cents."),
+        integer("duration", "duration", "How long it takes, in minutes."),
+        integer("order", "order", "Its place under its heading."),
+        boolean("is_tuning", "isTuning", "Whether it is a tuning."),
+        boolean("is_taxable", "isTaxable", "Whether taxes are added."),
+        boolean("is_archived", "isArchived", "Whether it was archived."),
+        boolean("is_default", "isDefault", "Whether it is chosen unless told otherwise."),
+        boolean("is_self_schedulable", "isSelfSchedulable", "Whether clients may book it alone."),
+        boolean("is_any_user", "isAnyUser", "Whether every technician offers it."),
+        timestamp("created_at", "createdAt", "When it was created in Gazelle."),
+        timestamp("updated_at", "updatedAt", "When it was last changed in Gazelle."),
+    ),
+)
