@@ -125,11 +125,14 @@ def code_reference(table: Table) -> CodeReferencesMetadataValue:
 
 def make_status_page(settings: Settings) -> AssetsDefinition:
     file = settings.var / "status.html"
+    address = MetadataValue.url(f"{settings.ui_url.rstrip('/')}/status")
 
     @asset(
         key="status_page",
         deps=[asset_key(name) for name in TABLES],
-        description="The monitoring page, var/status.html: rows, runs, freshness and rejects, self-contained.",
+        description="The monitoring page: rows, runs, freshness and rejects. `gazelle-sync dev` serves it, as of the "
+        "moment it is opened; a run of this asset writes the same to var/status.html.",
+        metadata={"served at": address},
         group_name=SCHEMA,
         kinds={"html"},
         owners=["team:gazelle-sync"],
@@ -137,7 +140,13 @@ def make_status_page(settings: Settings) -> AssetsDefinition:
     def status_page(context: AssetExecutionContext, postgres: PostgresResource) -> MaterializeResult[None]:
         status = read_status(postgres.engine())
         write_page(file, status, settings.zone, Speech(settings.language))
-        return MaterializeResult(metadata={"page": MetadataValue.path(str(file)), "open rejects": len(status.rejects)})
+        return MaterializeResult(
+            metadata={
+                "served at": address,
+                "page": MetadataValue.path(str(file)),
+                "open rejects": len(status.rejects),
+            }
+        )
 
     return status_page
 

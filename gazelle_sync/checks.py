@@ -5,7 +5,7 @@ others are said and block nothing. Keep out: SQL (`warehouse.row_checks`), who i
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,9 +20,10 @@ from dagster import (
 
 from gazelle_sync import warehouse
 from gazelle_sync.assets import asset_key
-from gazelle_sync.monitoring.freshness import is_fresh
+from gazelle_sync.monitoring.freshness import find_as_of, is_fresh
 from gazelle_sync.resources import PostgresResource
 from gazelle_sync.tables import TABLES, Scope, Table
+from gazelle_sync.translations import say
 
 COUNT = "count_agrees_with_gazelle"
 FRESH = "read_within_26_hours"
@@ -43,7 +44,7 @@ def make_checks(table: Table, zone: ZoneInfo, history_start: date) -> AssetCheck
                 COUNT, asset=key, description="There are as many records as Gazelle counts, within the scope."
             ),
             AssetCheckSpec(
-                FRESH, asset=key, description="A load that covered its own day was made; an old month's is none."
+                FRESH, asset=key, description="All that a nightly run reads was read, without a gap, and proved whole."
             ),
         ],
         # Otherwise materializing one table alone could not leave out the checks of the others.
@@ -57,9 +58,9 @@ def make_checks(table: Table, zone: ZoneInfo, history_start: date) -> AssetCheck
             if name == COUNT:
                 yield compare_count(context, engine, table, Scope(zone, history_start))
             elif name == FRESH:
-                covered = warehouse.read_last_covered(engine, [table.name])
-                fresh = is_fresh(covered)
-                yield make_result(table, FRESH, fresh, {"last": str(covered or "never")})
+                coverage = warehouse.read_coverage(engine, [table.name])[table.name]
+                known = find_as_of(coverage, datetime.now(zone).date())
+                yield make_result(table, FRESH, is_fresh(coverage) is True, {"last": str(known or say("never"))})
             else:
                 verdict = verdicts[name]
                 found = {"rows": verdict.broken, "examples": ", ".join(verdict.examples)}
@@ -75,7 +76,7 @@ def compare_count(
     event = context.instance.get_latest_materialization_event(asset_key(table.name))
     metadata = event.asset_materialization.metadata if event and event.asset_materialization else {}
     if "gazelle_count" not in metadata:
-        return make_result(table, COUNT, False, {"why": "the table was never materialized"})
+        return make_result(table, COUNT, False, {"why": say("never_materialized")})
     first, _, last = str(metadata["scope"].value).partition("..")
     scope = Scope(all_history.zone, date.fromisoformat(first), date.fromisoformat(last)) if last else all_history
     counted, stored = metadata["gazelle_count"].value, warehouse.count_rows_in_scope(engine, table, scope)

@@ -3,6 +3,7 @@
 Keep out: SQL (`warehouse`), and what is read (`assets`).
 """
 
+from datetime import datetime, timezone
 from zoneinfo import ZoneInfo
 
 import pandas
@@ -20,6 +21,7 @@ from dagster import (
 
 from gazelle_sync import warehouse
 from gazelle_sync.assets import Mirror, column_lineage
+from gazelle_sync.gazelle import GazelleError
 from gazelle_sync.partitions import whole_range
 from gazelle_sync.resources import PostgresResource
 from gazelle_sync.tables import TABLES, Scope
@@ -31,8 +33,22 @@ class PostgresIOManager(ConfigurableIOManager):
     postgres: ResourceDependency[PostgresResource]
 
     def handle_output(self, context: OutputContext, obj: Mirror) -> None:
-        table, engine = obj.snapshot.table, self.postgres.migrate()
-        report = warehouse.load(engine, obj.snapshot, run_id=context.run_id, allow_mass_delete=obj.allow_mass_delete)
+        table, began = obj.snapshot.table, datetime.now(timezone.utc)
+        try:
+            engine, blind_spot = self.postgres.open_for(obj.snapshot.client)
+        except GazelleError as error:
+            engine, scope = self.postgres.migrate(), warehouse.scope_of(obj.snapshot)
+            warehouse.record_failure(
+                engine, run_id=context.run_id, table=table.name, scope=scope, started=began, error=error
+            )
+            raise
+        report = warehouse.load(
+            engine,
+            obj.snapshot,
+            run_id=context.run_id,
+            allow_mass_delete=obj.allow_mass_delete,
+            blind_spot=blind_spot,
+        )
         for warning in report.warnings:
             context.log.warning(f"{report.table}: {warning}")
         sample = warehouse.read_sample(engine, table)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from dagster import AssetSelection, PartitionKeyRange, define_asset_job
 
+from gazelle_sync.partitions import TABLE_TAG, widest
 from gazelle_sync.tables import TABLES
 from gazelle_sync.warehouse import SCHEMA
 
@@ -37,6 +38,17 @@ def range_tags(months: PartitionKeyRange) -> Mapping[str, str]:
     }
 
 
-def nightly_tags(months: PartitionKeyRange) -> Mapping[str, str]:
+def due_tags(due: Mapping[str, PartitionKeyRange]) -> Mapping[str, str]:
+    """The tags of one run that reads different months of each dated table.
+
+    Dagster materializes the widest range for all of them. A table that needs less of it reads no more than it needs:
+    the other months were settled before.
+    """
+    whole = widest(due.values())
+    own = {TABLE_TAG + table: f"{months.start}..{months.end}" for table, months in due.items() if months != whole}
+    return {**range_tags(whole), **own}
+
+
+def nightly_tags(due: Mapping[str, PartitionKeyRange]) -> Mapping[str, str]:
     """The tags of what the nightly schedule runs, and the command without options."""
-    return {**range_tags(months), NIGHTLY_TAG: "true"}
+    return {**due_tags(due), NIGHTLY_TAG: "true"}

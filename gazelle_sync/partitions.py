@@ -1,21 +1,26 @@
-"""Which months there are, and which of them a run reads.
+"""Which months there are, and which of them a run reads of each table.
 
-Keep out: the API (`gazelle`), and when runs are started (`schedules`).
+Keep out: the API (`gazelle`), what was read before (`warehouse.coverage`), and when runs are started (`schedules`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from dagster import AssetExecutionContext, MonthlyPartitionsDefinition, PartitionKeyRange
 
+from gazelle_sync.warehouse import DAYS_UNTIL_SETTLED, Coverage
+
 # Appointments are booked this far ahead, at most.
 MONTHS_AHEAD = 24
 
-# A nightly run reads the dated tables from so many days back to so many months ahead.
-DAYS_BACK = 60
+# A nightly run reads the dated tables so many months ahead, and back to the first day that is not settled.
 ROLLING_MONTHS_AHEAD = 18
+
+# On a run: `gazelle-sync/<table>` names the months to read of a table that needs less than the run's range.
+TABLE_TAG = "gazelle-sync/"
 
 
 def months(history_start: date, zone: ZoneInfo) -> MonthlyPartitionsDefinition:
@@ -42,17 +47,24 @@ def range_of_days(months: MonthlyPartitionsDefinition, first: date, last: date) 
     return PartitionKeyRange(max(start, whole.start), min(end, whole.end))
 
 
-def rolling_range(months: MonthlyPartitionsDefinition, today: date, last_covered: date | None) -> PartitionKeyRange:
-    """What the daily run reads. `last_covered` is the day of the last run that read its own day.
+def due_range(months: MonthlyPartitionsDefinition, today: date, coverage: Coverage | None) -> PartitionKeyRange:
+    """What the daily run reads of a table: from its first gap on, or from 60 days back, to 18 months ahead.
 
-    After days without a run the range reaches back further by as much; None, for a table that was never
-    read whole, is all history.
+    All months, of a table whose history was never read from its beginning. `coverage` is None when the log could not
+    be asked: the usual months then.
     """
-    if last_covered is None:
-        return whole_range(months)
-    return range_of_days(
-        months, min(today, last_covered) - timedelta(days=DAYS_BACK), months_later(today, ROLLING_MONTHS_AHEAD)
-    )
+    usual = today - timedelta(days=DAYS_UNTIL_SETTLED)
+    gap = usual if coverage is None else coverage.first_gap()
+    whole = whole_range(months)
+    if gap is None:
+        return whole
+    return range_of_days(months, min(usual, gap), months_later(today, ROLLING_MONTHS_AHEAD))
+
+
+def widest(ranges: Iterable[PartitionKeyRange]) -> PartitionKeyRange:
+    """The range from the first month of any to the last month of any."""
+    given = list(ranges)
+    return PartitionKeyRange(min(each.start for each in given), max(each.end for each in given))
 
 
 def coming_months(months: MonthlyPartitionsDefinition, today: date, ahead: int) -> PartitionKeyRange:
@@ -67,12 +79,18 @@ def months_later(day: date, months: int) -> date:
 
 
 def days_of(context: AssetExecutionContext) -> tuple[date, date] | None:
-    """The business days that a run of a dated asset is for, the second exclusive; None for all history."""
+    """The business days that a run reads of a dated table, the second exclusive; None for all history.
+
+    Those of the run's months, unless the run has a tag with fewer months for this table.
+    """
     if not context.has_partition_key and not context.has_partition_key_range:
         return None
     months = context.assets_def.partitions_def
     assert isinstance(months, MonthlyPartitionsDefinition)
-    if context.partition_key_range == whole_range(months):
+    chosen = context.partition_key_range
+    if own := context.run.tags.get(TABLE_TAG + context.asset_key.path[-1]):
+        chosen = PartitionKeyRange(*own.split(".."))
+    if chosen == whole_range(months):
         return None
-    window = context.partition_time_window
-    return window.start.date(), window.end.date()
+    first, last = (months.time_window_for_partition_key(key) for key in (chosen.start, chosen.end))
+    return first.start.date(), last.end.date()

@@ -4,12 +4,14 @@ Keep out: which months a run is for (`partitions`), and what it does (`jobs`).
 """
 
 import logging
-from datetime import date, datetime, time
+from collections.abc import Iterable
+from datetime import date, time
 from zoneinfo import ZoneInfo
 
 from dagster import (
     DefaultScheduleStatus,
     MonthlyPartitionsDefinition,
+    PartitionKeyRange,
     RunRequest,
     ScheduleDefinition,
     ScheduleEvaluationContext,
@@ -18,8 +20,9 @@ from dagster import (
 
 from gazelle_sync import warehouse
 from gazelle_sync.jobs import HOURLY, PARTITIONED, SYNC, nightly_tags, range_tags
-from gazelle_sync.partitions import coming_months, rolling_range, whole_range
+from gazelle_sync.partitions import coming_months, due_range, whole_range
 from gazelle_sync.resources import PostgresResource
+from gazelle_sync.translations import say
 
 logger = logging.getLogger(__name__)
 
@@ -32,11 +35,11 @@ def nightly(months: MonthlyPartitionsDefinition) -> ScheduleDefinition:
         cron_schedule=f"{NIGHTLY_AT.minute} {NIGHTLY_AT.hour} * * *",
         execution_timezone=months.timezone,
         default_status=DefaultScheduleStatus.RUNNING,
-        description="Every table at 02:00; the dated ones from 60 days back to 18 months ahead.",
+        description="Every table at 02:00; each dated one from 60 days back, or its first gap, to 18 months ahead.",
     )
     def nightly(context: ScheduleEvaluationContext, postgres: PostgresResource) -> RunRequest:
         at = context.scheduled_execution_time.astimezone(ZoneInfo(months.timezone))
-        return RunRequest(tags=nightly_tags(rolling_range(months, at.date(), read_last_covered(postgres, at))))
+        return RunRequest(tags=nightly_tags(read_due(postgres, months, PARTITIONED, at.date())))
 
     return nightly
 
@@ -70,14 +73,17 @@ def hourly(months: MonthlyPartitionsDefinition) -> ScheduleDefinition:
     return hourly
 
 
-def read_last_covered(postgres: PostgresResource, now: datetime) -> date | None:
-    """What `rolling_range` needs to know from the log, in the zone of `now`.
+def read_due(
+    postgres: PostgresResource, months: MonthlyPartitionsDefinition, tables: Iterable[str], today: date
+) -> dict[str, PartitionKeyRange]:
+    """The months that are due of each of these dated tables, by the log.
 
     A tick that fails tells nobody; so a database that can't be asked is left to the run, which fails loudly.
     """
+    names = list(tables)
+    coverage: dict[str, warehouse.Coverage] = {}
     try:
-        covered = warehouse.read_last_covered(postgres.engine(), PARTITIONED)
+        coverage = warehouse.read_coverage(postgres.engine(), names)
     except warehouse.WarehouseError as error:
-        logger.warning("the log could not be read, the run will do the usual months: %s", error)
-        return now.date()
-    return covered and covered.astimezone(now.tzinfo).date()
+        logger.warning("%s", say("log_not_read", why=error))
+    return {name: due_range(months, today, coverage.get(name)) for name in names}

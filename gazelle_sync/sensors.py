@@ -5,11 +5,10 @@ The first are two so that a message that can't be sent shows as a failed tick, a
 looking goes on. Keep out: what counts as something to tell of (`watch`), how it is sent (`alerts`).
 """
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 from dagster import (
     AssetSelection,
-    DagsterRunStatus,
     DefaultSensorStatus,
     RunRequest,
     RunsFilter,
@@ -19,13 +18,9 @@ from dagster import (
 )
 
 from gazelle_sync.jobs import NIGHTLY_TAG
+from gazelle_sync.monitoring import records
 from gazelle_sync.monitoring.incidents import make_watcher
 from gazelle_sync.resources import AlertsResource, PostgresResource
-
-RUNS_KEPT = timedelta(days=90)
-# A tick has a minute; the rest is left to the next ones.
-RUNS_A_TICK = 100
-ENDED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
 
 
 @sensor(
@@ -59,7 +54,7 @@ def deliver_alerts(alerts: AlertsResource) -> SkipReason:
     description="Renews the status page after each nightly run, and above all after one that failed.",
 )
 def renew_status_page(context: SensorEvaluationContext) -> RunRequest | SkipReason:
-    nights = RunsFilter(statuses=ENDED, tags={NIGHTLY_TAG: "true"})
+    nights = RunsFilter(statuses=records.ENDED, tags={NIGHTLY_TAG: "true"})
     last = context.instance.get_run_records(nights, limit=1)
     if not last:
         return SkipReason("No nightly run has ended yet.")
@@ -73,11 +68,8 @@ def renew_status_page(context: SensorEvaluationContext) -> RunRequest | SkipReas
 @sensor(
     minimum_interval_seconds=3600,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Deletes the records of runs that ended more than 90 days ago: Dagster keeps them for ever by itself.",
+    description=f"Deletes runs of more than {records.RUNS_KEPT.days} days ago, and their files, which Dagster keeps.",
 )
 def forget_old_runs(context: SensorEvaluationContext) -> SkipReason:
-    before = datetime.now(timezone.utc) - RUNS_KEPT
-    old = context.instance.get_run_records(RunsFilter(statuses=ENDED, created_before=before), limit=RUNS_A_TICK)
-    for record in old:
-        context.instance.delete_run(record.dagster_run.run_id)
-    return SkipReason(f"Forgot {len(old)} runs.")
+    forgotten = records.forget_old_runs(context.instance, datetime.now(timezone.utc))
+    return SkipReason(f"Forgot {forgotten} runs.")

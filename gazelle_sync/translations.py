@@ -321,25 +321,782 @@ TEXTS: dict[str, tuple[str, str]] = {
     "token_does_not_last": (
         "The OAuth token has no refresh token: when it expires, syncs fail until somebody logs in again. Run "
         "`gazelle-sync login`, and if that changes nothing, use GAZELLE_API_KEY.",
-        "Le jeton OAuth n’a pas de jeton de renouvellement : quand il expirera, les synchronisations échoueront "
-        "jusqu’à ce que quelqu’un se reconnecte. Lancez `gazelle-sync login` ; si cela ne change rien, utilisez "
+        "Le jeton OAuth n’a pas de jeton de renouvellement : quand il expirera, les synchronisations échoueront "
+        "jusqu’à ce que quelqu’un se reconnecte. Lancez `gazelle-sync login` ; si cela ne change rien, utilisez "
         "GAZELLE_API_KEY.",
     ),
     "records_through_pooler": (
         "DAGSTER_POSTGRES_URL goes through a {mode} pooler, which refuses what Dagster needs. Give it a direct "
         "connection, or leave it unset: SQLite under var/ is the default.",
         "DAGSTER_POSTGRES_URL passe par un pooler en mode {mode}, qui refuse ce dont Dagster a besoin. Donnez-lui une "
-        "connexion directe, ou ne la définissez pas : SQLite sous var/ est le choix par défaut.",
+        "connexion directe, ou ne la définissez pas : SQLite sous var/ est le choix par défaut.",
+    ),
+    "base_url_with_credentials": (
+        "GAZELLE_BASE_URL has an @ in it, and so a user or a password, which do not belong there. Write it as https://gazelleapp.io; the key goes into GAZELLE_API_KEY.",
+        "GAZELLE_BASE_URL contient un @, donc un nom d’utilisateur ou un mot de passe, qui n’y ont pas leur place. Écrivez-la sous la forme https://gazelleapp.io ; la clé va dans GAZELLE_API_KEY.",
     ),
     # -- reading from Gazelle: transport, client, OAuth ---------------------------------------------------------------
+    "no_token": (
+        "There is no OAuth token yet. Run `gazelle-sync login`.",
+        "Il n’y a pas encore de jeton OAuth. Lancez `gazelle-sync login`.",
+    ),
+    "token_expired": (
+        "The OAuth token expired and has no refresh token. Run `gazelle-sync login`.",
+        "Le jeton OAuth a expiré et n’a pas de jeton de renouvellement. Lancez `gazelle-sync login`.",
+    ),
+    "token_without_access": (
+        "The token has no access_token. Run `gazelle-sync login`.",
+        "Le jeton n’a pas d’access_token. Lancez `gazelle-sync login`.",
+    ),
+    "token_file_is_none": (
+        "{path} is not a token. Run `gazelle-sync login` to make a new one.",
+        "{path} n’est pas un jeton. Lancez `gazelle-sync login` pour en créer un nouveau.",
+    ),
+    "token_file_unusable": (
+        "The OAuth token can't be read or saved in {path}: {why}. Gazelle was not asked for a new one, so nothing is lost: mend this, then run the same again.",
+        "Le jeton OAuth ne peut pas être lu ou enregistré dans {path} : {why}. Aucun nouveau jeton n’a été demandé à Gazelle, donc rien n’est perdu : corrigez cela, puis relancez la même commande.",
+    ),
+    "token_not_saved": (
+        "The new OAuth token could not be saved ({why}), and the old one is spent. This process keeps it and tries again while it runs; make its place writable. If the process ends first, run `gazelle-sync login`.",
+        "Le nouveau jeton OAuth n’a pas pu être enregistré ({why}), et l’ancien ne sert plus. Ce processus le garde et réessaie tant qu’il tourne ; rendez son emplacement accessible en écriture. S’il se termine avant, lancez `gazelle-sync login`.",
+    ),
+    "token_is_saved_again": (
+        "The new OAuth token could not be saved ({why}); the next try is in {seconds} s.",
+        "Le nouveau jeton OAuth n’a pas pu être enregistré ({why}) ; nouvel essai dans {seconds} s.",
+    ),
+    "grant_refused": (
+        "Gazelle refused the OAuth grant ({grant}): it is spent or revoked, or GAZELLE_CLIENT_ID and GAZELLE_CLIENT_SECRET are not this app's. Run `gazelle-sync login`.",
+        "Gazelle a refusé l’autorisation OAuth ({grant}) : elle a déjà servi ou a été révoquée, ou GAZELLE_CLIENT_ID et GAZELLE_CLIENT_SECRET ne sont pas ceux de cette application. Lancez `gazelle-sync login`.",
+    ),
+    "nobody_authorized": (
+        "Nobody authorized gazelle-sync within {minutes} minutes. Run `gazelle-sync login` again.",
+        "Personne n’a autorisé gazelle-sync en {minutes} minutes. Relancez `gazelle-sync login`.",
+    ),
+    "not_authorized_by_gazelle": (
+        "Gazelle did not authorize gazelle-sync: {why}.",
+        "Gazelle n’a pas autorisé gazelle-sync : {why}.",
+    ),
+    "no_reason_given": (
+        "no reason given",
+        "aucune raison donnée",
+    ),
+    "callback_port_taken": (
+        "The callback can't listen on port {port} ({why}): free it, or give --port.",
+        "Le rappel ne peut pas écouter sur le port {port} ({why}) : libérez-le, ou indiquez --port.",
+    ),
+    "callback_done": (
+        "Thank you. You can close this page.",
+        "Merci. Vous pouvez fermer cette page.",
+    ),
+    "callback_of_another": (
+        "This page does not belong to the login that is under way. Open the address that `gazelle-sync login` shows.",
+        "Cette page n’appartient pas à la connexion en cours. Ouvrez l’adresse que `gazelle-sync login` affiche.",
+    ),
     # -- reading from Gazelle: lists, rows, proofs --------------------------------------------------------------------
+    "list_missing": (
+        "Gazelle answered {what} without the list {field}.",
+        "Gazelle a répondu à {what} sans la liste {field}.",
+    ),
+    "list_is_empty": (
+        "the list is empty, and it has no count that would confirm it",
+        "la liste est vide, et elle n’a pas de total qui le confirme",
+    ),
+    "list_shifted": (
+        "{where} shifted while it was read: {seen} different records were seen, and {start} announced at the start, {end} at the end",
+        "{where} a changé pendant la lecture : {seen} enregistrements différents ont été vus, {start} étaient annoncés au début et {end} à la fin",
+    ),
+    "list_of": (
+        "{where} of {parent}",
+        "{where} de {parent}",
+    ),
+    "null_records": (
+        "records that came as null: {count}",
+        "enregistrements reçus vides (null) : {count}",
+    ),
+    "parent_without_id": (
+        "{where} has a record without an id, so it can't be told whose {field} these are",
+        "{where} contient un enregistrement sans identifiant, si bien que l’on ne peut dire à qui est {field}",
+    ),
+    "went_away": (
+        "the record went away while its list was read",
+        "l’enregistrement a disparu pendant la lecture de sa liste",
+    ),
+    "other_record": (
+        "Gazelle answered with another record than the one that was asked for, which proves nothing",
+        "Gazelle a répondu par un autre enregistrement que celui qui était demandé, ce qui ne prouve rien",
+    ),
+    "page_after": (
+        "{table} ({field} after {cursor})",
+        "{table} ({field} après {cursor})",
+    ),
+    "no_page": (
+        "Gazelle answered {where} with something that is not a page of a connection.",
+        "La réponse de Gazelle à {where} n’est pas une page de liste.",
+    ),
+    "cursor_does_not_move": (
+        "{where}: the cursor {cursor} does not move, though there is said to be more. The list can't be read to its end; nothing was changed for this table.",
+        "{where} : le curseur {cursor} n’avance pas, alors qu’il devrait y avoir une suite. La liste ne peut être lue jusqu’au bout ; rien n’a été modifié dans cette table.",
+    ),
+    "pages_without_news": (
+        "{where}: {count} pages in a row have no record that is new, and still more are announced. The list does not end; nothing was changed for this table.",
+        "{where} : {count} pages de suite n’apportent aucun nouvel enregistrement, et d’autres sont encore annoncées. La liste n’a pas de fin ; rien n’a été modifié dans cette table.",
+    ),
+    "list_does_not_end": (
+        "{where}: {seen} records were read of {announced} that were announced, and there is said to be more. The list does not end; nothing was changed for this table.",
+        "{where} : {seen} enregistrements ont été lus sur {announced} annoncés, et il devrait y avoir une suite. La liste n’a pas de fin ; rien n’a été modifié dans cette table.",
+    ),
+    "by_id": (
+        "{table} by id ({first} and {more} more)",
+        "{table} par identifiant ({first} et {more} autres)",
+    ),
+    "records_missing": (
+        "Gazelle answered {what} without {names}.",
+        "Gazelle a répondu à {what} sans {names}.",
+    ),
+    "not_asked_any_more": (
+        "not asked for, because Gazelle answered several such questions with an error",
+        "pas demandé, car Gazelle a répondu par une erreur à plusieurs questions de ce genre",
+    ),
+    "unproved": (
+        "Gazelle's answers do not tell whether these records still exist, so they stay as they are ({count}): {shown}",
+        "Les réponses de Gazelle ne disent pas si ces enregistrements existent encore ; ils restent donc tels quels ({count}) : {shown}",
+    ),
+    "value_wrong": (
+        "{column}: {why}",
+        "{column} : {why}",
+    ),
+    "value_missing": (
+        "{column}: {field} is missing from the answer",
+        "{column} : {field} manque dans la réponse",
+    ),
+    "value_of_other_shape": (
+        "the answer is not of the shape that was asked for",
+        "la réponse n’a pas la forme demandée",
+    ),
+    "value_null": (
+        "null, where a value is needed",
+        "null, alors qu’une valeur est nécessaire",
+    ),
+    "text_repaired": (
+        "a NUL or a lone surrogate, which PostgreSQL can't hold, was replaced",
+        "un caractère nul ou un demi-codet isolé, que PostgreSQL ne peut contenir, a été remplacé",
+    ),
+    "text_due": (
+        "{kind}, where text is due",
+        "{kind} au lieu d’un texte",
+    ),
+    "texts_due": (
+        "{kind}, where a list of texts is due",
+        "{kind} au lieu d’une liste de textes",
+    ),
+    "whole_number_due": (
+        "{kind}, where a whole number is due",
+        "{kind} au lieu d’un nombre entier",
+    ),
+    "number_due": (
+        "{kind}, where a number is due",
+        "{kind} au lieu d’un nombre",
+    ),
+    "boolean_due": (
+        "{kind}, where true or false is due",
+        "{kind} au lieu de vrai ou faux",
+    ),
+    "date_due": (
+        "{kind}, where a date (YYYY-MM-DD) is due",
+        "{kind} au lieu d’une date (AAAA-MM-JJ)",
+    ),
+    "timestamp_due": (
+        "{kind}, where a timestamp (ISO 8601 with a zone) is due",
+        "{kind} au lieu d’un horodatage (ISO 8601 avec fuseau)",
+    ),
+    "kind_null": (
+        "null",
+        "null",
+    ),
+    "kind_boolean": (
+        "true or false",
+        "vrai ou faux",
+    ),
+    "kind_number": (
+        "a number",
+        "un nombre",
+    ),
+    "kind_text": (
+        "text",
+        "un texte",
+    ),
+    "kind_list": (
+        "a list",
+        "une liste",
+    ),
+    "kind_object": (
+        "an object",
+        "un objet",
+    ),
+    "number_too_large": (
+        "a number too large for a PostgreSQL integer",
+        "un nombre trop grand pour un entier de PostgreSQL",
+    ),
+    "no_such_date": (
+        "a date that is not in the calendar",
+        "une date qui n’existe pas dans le calendrier",
+    ),
+    "no_such_timestamp": (
+        "a timestamp that is not in the calendar",
+        "un horodatage qui n’existe pas dans le calendrier",
+    ),
+    "id_empty": (
+        "an id that is empty",
+        "un identifiant vide",
+    ),
+    "id_unstorable": (
+        "an id with a NUL or a lone surrogate, which PostgreSQL can't hold",
+        "un identifiant avec un caractère nul ou un demi-codet isolé, que PostgreSQL ne peut contenir",
+    ),
+    "id_too_long": (
+        "an id of {length} characters, too long to be one",
+        "un identifiant de {length} caractères, trop long pour en être un",
+    ),
     # -- first contact: what the API lacks, page sizes, preflight -----------------------------------------------------
     # -- the database: connection, migrations, preflight --------------------------------------------------------------
+    "connection_string_not_understood": (
+        "{variable} is not a connection string. It looks like postgresql://user:password@host:5432/database; characters such as @ / : # in the password are written %40 %2F %3A %23.",
+        "{variable} n’est pas une chaîne de connexion. Elle ressemble à postgresql://user:password@host:5432/database ; dans le mot de passe, des caractères comme @ / : # s’écrivent %40 %2F %3A %23.",
+    ),
+    "connection_string_for_another": (
+        "{variable} is for another kind of database, and has to be for postgresql://.",
+        "{variable} désigne un autre type de base de données ; elle doit commencer par postgresql://.",
+    ),
+    "connection_without_tls": (
+        "{variable} has an sslmode that may go without TLS, for a host that is not this machine: the password and all data would travel in the clear. Use sslmode=require, or better verify-full.",
+        "{variable} a un sslmode qui permet de se passer de TLS, pour un hôte qui n’est pas cette machine : le mot de passe et toutes les données circuleraient en clair. Utilisez sslmode=require, ou mieux verify-full.",
+    ),
+    "token_table_unusable": (
+        "The OAuth token could not be read or saved in the database: {why}",
+        "Le jeton OAuth n’a pas pu être lu ou enregistré dans la base de données : {why}",
+    ),
+    "token_row_is_kept": (
+        "Another process has kept the OAuth token for {seconds} s (a row of gazelle.oauth_token). Look for a gazelle-sync that hangs, and end it; then run the same again.",
+        "Un autre processus garde le jeton OAuth depuis {seconds} s (une ligne de gazelle.oauth_token). Cherchez un gazelle-sync bloqué et arrêtez-le, puis relancez la même commande.",
+    ),
     # -- the database: loads and their warnings -----------------------------------------------------------------------
     # -- the account, what was covered, and when ----------------------------------------------------------------------
+    "missing_for_now": (
+        "no longer listed ({count}): {records}. One night proves nothing: what is still missing {hours} hours later "
+        "will be marked as deleted",
+        "ne figure plus dans la liste ({count}) : {records}. Une seule nuit ne prouve rien : ce qui manque encore "
+        "{hours} heures plus tard sera marqué comme supprimé",
+    ),
+    "missing_and_referred_to": (
+        "no longer listed ({count}), but kept, because something live refers to it: {records}. If it is gone, give "
+        "that to somebody else in Gazelle",
+        "ne figure plus dans la liste ({count}), mais reste conservé, car des données actuelles s’y rapportent : "
+        "{records}. S’il n’existe plus, réattribuez ces données dans Gazelle",
+    ),
+    "another_account": (
+        "These credentials are for {asked} ({asked_id}), and the database mirrors {kept} ({kept_id}). Nothing was "
+        "written. Set the credentials of {kept}, or a database of its own for {asked} in SUPABASE_DB_URL. If this "
+        "database is really meant to go on with {asked}, run: DELETE FROM gazelle.account;",
+        "Ces identifiants sont ceux de {asked} ({asked_id}), alors que la base de données reproduit {kept} "
+        "({kept_id}). Rien n’a été écrit. Donnez les identifiants de {kept}, ou une base à part pour {asked} dans "
+        "SUPABASE_DB_URL. Si cette base doit vraiment continuer avec {asked}, exécutez : DELETE FROM gazelle.account;",
+    ),
+    "account_not_told": (
+        "Gazelle did not say whose account this is, nor what it shows, so nothing was marked as deleted. The API may "
+        "have changed: `gazelle-sync check` says more",
+        "Gazelle n’a dit ni de qui est ce compte, ni ce qu’il montre ; rien n’a donc été marqué comme supprimé. L’API a "
+        "peut-être changé : `gazelle-sync check` en dit plus",
+    ),
+    "no_company_named": (
+        "Gazelle named no company, and the database mirrors {kept} ({kept_id}), so nothing was read. Look at whose key "
+        "this is, then run the sync again.",
+        "Gazelle n’a nommé aucune entreprise, alors que la base de données reproduit {kept} ({kept_id}) ; rien n’a donc "
+        "été lu. Vérifiez à qui appartient la clé, puis relancez la synchronisation.",
+    ),
+    "sees_less": (
+        "the key belongs to somebody who may not see everything ({access}), so nothing was marked as deleted. Use the "
+        "key of an administrator with full access",
+        "la clé appartient à quelqu’un qui ne peut pas tout voir ({access}) ; rien n’a donc été marqué comme supprimé. "
+        "Utilisez la clé d’un administrateur à l’accès complet",
+    ),
+    "sees_less_than_before": (
+        "the access shrank: on {at} UTC the key still showed everything, and now it belongs to somebody who may not "
+        "see everything ({access}), so nothing was marked as deleted. Use the key of an administrator with full access",
+        "l’accès s’est réduit : le {at} UTC la clé montrait encore tout ; elle appartient maintenant à quelqu’un qui "
+        "ne peut pas tout voir ({access}), et rien n’a donc été marqué comme supprimé. Utilisez la clé d’un "
+        "administrateur à l’accès complet",
+    ),
+    "access_unknown": (
+        "access level unknown",
+        "niveau d’accès inconnu",
+    ),
+    "access_limited": (
+        "{level}, with limited access",
+        "{level}, à l’accès limité",
+    ),
+    "check_account": (
+        "account",
+        "compte",
+    ),
+    "mirrored_account": (
+        "The account of {company} ({id})",
+        "Le compte de {company} ({id})",
+    ),
+    "interrupted": (
+        "interrupted",
+        "interrompue",
+    ),
+    "log_not_written": (
+        "sync_log could not be told that {table} failed: {why}",
+        "sync_log n’a pas pu noter l’échec de {table} : {why}",
+    ),
+    "log_not_read": (
+        "The log could not be read, so the run will do the usual months: {why}",
+        "Le journal n’a pas pu être lu ; l’exécution fera donc les mois habituels : {why}",
+    ),
+    "no_such_month": (
+        "There is no month from {first} to {last}: history begins in {history} (GAZELLE_HISTORY_START), and the last "
+        "month is {latest_month}.",
+        "Il n’y a pas de mois du {first} au {last} : l’historique commence en {history} (GAZELLE_HISTORY_START), et le "
+        "dernier mois est {latest_month}.",
+    ),
+    "known_as_of": (
+        "all is known up to {at} UTC; since then something was not read, or not read whole",
+        "tout est connu jusqu’au {at} UTC ; depuis, quelque chose n’a pas été lu, ou pas en entier",
+    ),
+    "never_proved": (
+        "read since {at} UTC, but never proved whole",
+        "lue depuis le {at} UTC, mais jamais avec la preuve que rien ne manque",
+    ),
+    "never_materialized": (
+        "the table was never materialized",
+        "la table n’a jamais été matérialisée",
+    ),
     # -- alerts -------------------------------------------------------------------------------------------------------
+    "quoted": (
+        "“{text}”",
+        "« {text} »",
+    ),
+    "alert_time": (
+        "{day} {month} {year} at {hour:02}:{minute:02} ({zone}, {offset})",
+        "{day} {month} {year} à {hour} h {minute:02} ({zone}, {offset})",
+    ),
+    "months": (
+        "January February March April May June July August September October November December",
+        "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+    ),
+    "first_of_month": (
+        "1",
+        "1er",
+    ),
+    "alert_why": (
+        "Why: {why}",
+        "Pourquoi : {why}",
+    ),
+    "alert_advice": (
+        "What to do: {advice}",
+        "Que faire : {advice}",
+    ),
+    "alert_link": (
+        "Where to look: {link}",
+        "Où regarder : {link}",
+    ),
+    "alert_lasted": (
+        "That lasted {duration}, since {when}.",
+        "Cela a duré {duration}, depuis le {when}.",
+    ),
+    "alert_nothing_to_do": (
+        "There is nothing left to do.",
+        "Il n’y a plus rien à faire.",
+    ),
+    "one_day": (
+        "{count} day",
+        "{count} jour",
+    ),
+    "many_days": (
+        "{count} days",
+        "{count} jours",
+    ),
+    "one_hour": (
+        "{count} hour",
+        "{count} heure",
+    ),
+    "many_hours": (
+        "{count} hours",
+        "{count} heures",
+    ),
+    "one_minute": (
+        "{count} minute",
+        "{count} minute",
+    ),
+    "many_minutes": (
+        "{count} minutes",
+        "{count} minutes",
+    ),
+    "less_than_a_minute": (
+        "less than a minute",
+        "moins d’une minute",
+    ),
+    "and": (
+        "{one} and {other}",
+        "{one} et {other}",
+    ),
+    "run_failed_subject": (
+        "The run of {about} failed",
+        "L’exécution de {about} a échoué",
+    ),
+    "run_failed_since": (
+        "The run of {about} failed on {when}.",
+        "L’exécution de {about} a échoué le {when}.",
+    ),
+    "run_failed_advice": (
+        "Open the run and read its first error. If the cause has passed, there is nothing to repair: the next scheduled run also covers what was missed. If not, remove the cause and run the same again.",
+        "Ouvrez l’exécution et lisez sa première erreur. Si la cause a disparu, il n’y a rien à réparer : la prochaine exécution prévue reprend aussi ce qui a manqué. Sinon, éliminez la cause et relancez la même exécution.",
+    ),
+    "run_failed_well": (
+        "The run of {about} succeeds again",
+        "L’exécution de {about} réussit de nouveau",
+    ),
+    "run_hung_subject": (
+        "The run of {about} gives no sign of life",
+        "L’exécution de {about} ne donne plus signe de vie",
+    ),
+    "run_hung_since": (
+        "The run of {about} has given no sign of life since {when}.",
+        "L’exécution de {about} ne donne plus signe de vie depuis le {when}.",
+    ),
+    "run_hung_advice": (
+        "Check that the machine and the Dagster daemon are up. Terminate the run in Dagster if it is still shown as running, then run the same again.",
+        "Vérifiez que la machine et le démon de Dagster fonctionnent. Arrêtez l’exécution dans Dagster si elle y figure encore comme étant en cours, puis relancez-la.",
+    ),
+    "run_hung_well": (
+        "The run of {about} hangs no longer",
+        "L’exécution de {about} n’est plus bloquée",
+    ),
+    "backfill_failed_subject": (
+        "The backfill of {about} failed",
+        "Le rattrapage de {about} a échoué",
+    ),
+    "backfill_failed_since": (
+        "The backfill of {about} failed on {when}.",
+        "Le rattrapage (backfill) de {about} a échoué le {when}.",
+    ),
+    "backfill_failed_advice": (
+        "Open the backfill to see which months are missing, remove the cause, and start it again for these.",
+        "Ouvrez le rattrapage pour voir quels mois manquent, éliminez la cause et relancez-le pour ces mois.",
+    ),
+    "backfill_failed_well": (
+        "The backfill of {about} succeeds again",
+        "Le rattrapage de {about} réussit de nouveau",
+    ),
+    "check_failed_subject": (
+        "The check {about} fails",
+        "Le contrôle {about} échoue",
+    ),
+    "check_failed_since": (
+        "The check {about} has been failing since {when}.",
+        "Le contrôle {about} échoue depuis le {when}.",
+    ),
+    "check_failed_advice": (
+        "Open the check to see which records it found, and correct them in Gazelle. If they are right there, tell whoever looks after the sync.",
+        "Ouvrez le contrôle pour voir quelles fiches il a trouvées et corrigez-les dans Gazelle. Si elles y sont justes, prévenez la personne responsable de la synchronisation.",
+    ),
+    "check_failed_well": (
+        "The check {about} passes again",
+        "Le contrôle {about} réussit de nouveau",
+    ),
+    "table_stale_subject": (
+        "The table {about} is out of date",
+        "La table {about} n’est plus à jour",
+    ),
+    "table_stale_since": (
+        "The table {about} has not been brought up to date since {when}.",
+        "La table {about} n’a pas été mise à jour depuis le {when}.",
+    ),
+    "table_stale_advice": (
+        "Check that the Dagster daemon runs and that its schedules are on, and why the last runs did not load the table. The command “gazelle-sync sync” loads it now.",
+        "Vérifiez que le démon de Dagster fonctionne, que ses planifications sont activées, et pourquoi les dernières exécutions n’ont pas chargé la table. La commande « gazelle-sync sync » la charge dès maintenant.",
+    ),
+    "table_stale_well": (
+        "The table {about} is up to date again",
+        "La table {about} est de nouveau à jour",
+    ),
+    "not_sent_subject": (
+        "Alerts do not get through by {about}",
+        "Les alertes ne passent plus par {about}",
+    ),
+    "not_sent_since": (
+        "Alerts have not got through by {about} since {when}.",
+        "Les alertes ne passent plus par {about} depuis le {when}.",
+    ),
+    "not_sent_advice": (
+        "Check SLACK_WEBHOOK_URL, or SMTP_URL and ALERT_EMAIL_TO. What waits is sent as soon as it works again.",
+        "Vérifiez SLACK_WEBHOOK_URL, ou SMTP_URL et ALERT_EMAIL_TO. Ce qui attend sera envoyé dès que cela fonctionnera de nouveau.",
+    ),
+    "not_sent_well": (
+        "Alerts get through by {about} again",
+        "Les alertes passent de nouveau par {about}",
+    ),
+    "state_lost_subject": (
+        "The list of alerts could not be read",
+        "La liste des alertes n’a pas pu être lue",
+    ),
+    "state_lost_since": (
+        "The list of alerts could not be read on {when}. It is kept as {about}, and a new one was begun.",
+        "La liste des alertes n’a pas pu être lue le {when}. Elle est conservée sous le nom {about}, et une nouvelle a été commencée.",
+    ),
+    "state_lost_advice": (
+        "Look into that file for alerts that were still to be sent. What is wrong now may be announced a second time, and what is well again may not be announced.",
+        "Cherchez dans ce fichier les alertes qui restaient à envoyer. Ce qui ne va pas en ce moment pourrait être annoncé une seconde fois, et certains retours à la normale pourraient ne pas l’être.",
+    ),
+    "state_lost_well": (
+        "The list of alerts can be read again",
+        "La liste des alertes est de nouveau lisible",
+    ),
+    "record_lost_subject": (
+        "The record of a run of {about} can’t be read",
+        "Le registre d’une exécution de {about} est illisible",
+    ),
+    "record_lost_since": (
+        "The record of a run of {about} could not be read on {when}, and was skipped.",
+        "Le registre d’une exécution de {about} n’a pas pu être lu le {when} et a été ignoré.",
+    ),
+    "record_lost_advice": (
+        "Look at the disk that var/dagster is on. The rows in the database are not concerned; whether that run failed is in gazelle.sync_log.",
+        "Vérifiez le disque où se trouve var/dagster. Les lignes de la base de données ne sont pas touchées ; gazelle.sync_log dit si cette exécution a échoué.",
+    ),
+    "record_lost_well": (
+        "The record of a run of {about} can be read again",
+        "Le registre d’une exécution de {about} est de nouveau lisible",
+    ),
+    "interrupted_not_run": (
+        "interrupted; not run: {tables}",
+        "interrompue ; tables non exécutées : {tables}",
+    ),
+    "broke_off": (
+        "it broke off, and its process is gone",
+        "elle s’est arrêtée net, et son processus n’existe plus",
+    ),
+    "broke_off_not_run": (
+        "it broke off, and its process is gone; not run: {tables}",
+        "elle s’est arrêtée net, et son processus n’existe plus ; tables non exécutées : {tables}",
+    ),
+    "hung_since": (
+        "started {hours} h ago or more, and has not ended; later runs wait behind it",
+        "commencée il y a {hours} h ou plus, et pas terminée ; les suivantes attendent derrière elle",
+    ),
+    "last_read": (
+        "last read on {when} UTC",
+        "lue pour la dernière fois le {when} UTC",
+    ),
+    "dagster_says": (
+        "Dagster says: “{text}”",
+        "Dagster dit : « {text} »",
+    ),
+    "record_unreadable": (
+        "its record can't be read ({why})",
+        "son registre est illisible ({why})",
+    ),
+    "failed_channel": (
+        "{channel}: {waiting} alert(s) could not be sent and are kept for the next time (tried {tries} times): {why}",
+        "{channel} : {waiting} alerte(s) n’ont pas pu être envoyées et sont gardées pour la prochaine fois ({tries} essais) : {why}",
+    ),
+    "no_answer": (
+        "{what} gave no answer ({why})",
+        "{what} n’a pas répondu ({why})",
+    ),
+    "answered_with": (
+        "{what} answered HTTP {status}",
+        "{what} a répondu HTTP {status}",
+    ),
+    "and_said": (
+        ": {answer}",
+        " : {answer}",
+    ),
+    "the_heartbeat": (
+        "The heartbeat's address",
+        "L’adresse de HEARTBEAT_URL",
+    ),
+    "the_mail_server": (
+        "The mail server {address}",
+        "Le serveur de courriel {address}",
+    ),
+    "mail_not_encrypted": (
+        "{server} offers no encryption (STARTTLS)",
+        "{server} n’offre pas de chiffrement (STARTTLS)",
+    ),
+    "mail_unreachable": (
+        "{server} could not be reached ({why})",
+        "{server} est injoignable ({why})",
+    ),
+    "mail_not_taken": (
+        "{server} did not take the message ({why})",
+        "{server} n’a pas accepté le message ({why})",
+    ),
+    "mail_login_refused": (
+        "{server} refused the login ({why})",
+        "{server} a refusé la connexion ({why})",
+    ),
+    "mail_recipients_refused": (
+        "{server} refused {count} of {all} recipients ({why})",
+        "{server} a refusé {count} destinataire(s) sur {all} ({why})",
+    ),
+    "mail_hung_up": (
+        "it hung up, or did not answer in time",
+        "il a raccroché, ou n’a pas répondu à temps",
+    ),
+    "mail_not_trusted": (
+        "its certificate is not trusted: {why}",
+        "son certificat n’est pas reconnu : {why}",
+    ),
+    "web_address_not_understood": (
+        "{variable} is not an address of the web. Write one that begins with https://, with special characters percent-encoded (%40 for @).",
+        "{variable} n’est pas une adresse web. Écrivez-en une qui commence par https://, avec les caractères spéciaux encodés en pourcentage (%40 pour @).",
+    ),
+    "smtp_url_not_understood": (
+        "SMTP_URL is not the address of a mail server. Write it as smtp://user:password@host:587 or smtps://user:password@host:465, with special characters of user and password percent-encoded (%40 for @).",
+        "SMTP_URL n’est pas l’adresse d’un serveur de courriel. Écrivez-la sous la forme smtp://user:password@host:587 ou smtps://user:password@host:465, avec les caractères spéciaux du nom et du mot de passe encodés en pourcentage (%40 pour @).",
+    ),
+    "smtp_url_without_user": (
+        "SMTP_URL has a password and no user. Write it as smtp://user:password@host:587.",
+        "SMTP_URL a un mot de passe mais pas de nom d’utilisateur. Écrivez-la sous la forme smtp://user:password@host:587.",
+    ),
+    "smtp_url_with_accents": (
+        "SMTP_URL has letters with accents in user, password or host, which can't be sent.",
+        "SMTP_URL contient des lettres accentuées dans le nom, le mot de passe ou l’hôte, qui ne peuvent pas être envoyées.",
+    ),
+    "smtp_url_not_set": (
+        "SMTP_URL is not set, though ALERT_EMAIL_TO is. Set it to the server that sends the mail, as smtp://user:password@host:587, or unset ALERT_EMAIL_TO.",
+        "SMTP_URL n’est pas définie, alors qu’ALERT_EMAIL_TO l’est. Donnez-lui le serveur qui envoie le courriel, comme smtp://user:password@host:587, ou retirez ALERT_EMAIL_TO.",
+    ),
+    "alert_email_not_set": (
+        "ALERT_EMAIL_TO is not set, though SMTP_URL is. Set it to whom to write (several are separated by commas), or unset SMTP_URL.",
+        "ALERT_EMAIL_TO n’est pas définie, alors que SMTP_URL l’est. Indiquez à qui écrire (plusieurs adresses sont séparées par des virgules), ou retirez SMTP_URL.",
+    ),
+    "alert_email_not_understood": (
+        "ALERT_EMAIL_TO is not a list of e-mail addresses. Write one address, or several separated by commas.",
+        "ALERT_EMAIL_TO n’est pas une liste d’adresses de courriel. Écrivez une adresse, ou plusieurs séparées par des virgules.",
+    ),
     # -- faults around a sync: files, certificates, signals -----------------------------------------------------------
+    "lock_is_kept": (
+        "another process has kept {path} for {seconds} s: look for a gazelle-sync that hangs, and end it",
+        "un autre processus garde {path} depuis {seconds} s : cherchez un gazelle-sync bloqué et arrêtez-le",
+    ),
+    "errno_enospc": (
+        "the disk is full",
+        "le disque est plein",
+    ),
+    "errno_edquot": (
+        "the quota of the disk is used up",
+        "le quota du disque est épuisé",
+    ),
+    "errno_eacces": (
+        "this user may not do that: look at the owner and the rights",
+        "cet utilisateur n’en a pas le droit : vérifiez le propriétaire et les droits",
+    ),
+    "errno_erofs": (
+        "it can only be read: it is mounted read-only",
+        "accès en lecture seule : c’est monté ainsi",
+    ),
+    "errno_enoent": (
+        "it is not there",
+        "introuvable",
+    ),
+    "errno_eisdir": (
+        "it is a folder",
+        "c’est un dossier",
+    ),
+    "errno_enotdir": (
+        "a part of the path is not a folder",
+        "une partie du chemin n’est pas un dossier",
+    ),
+    "errno_eaddrinuse": (
+        "something else listens there",
+        "un autre programme y écoute déjà",
+    ),
+    "link_of_another": (
+        "{path} is a link that another user made, and is not written through: remove it, or make it your own",
+        "{path} est un lien créé par un autre utilisateur, et rien n’est écrit à travers lui : supprimez-le ou créez-le vous-même",
+    ),
     # -- dev, the UI and the status page ------------------------------------------------------------------------------
+    "dev_serves": (
+        "The UI is at {url}, the status page at {url}/status. Ctrl-C ends both.",
+        "L’interface est à {url}, la page d’état à {url}/status. Ctrl-C arrête les deux.",
+    ),
+    "dev_ends": (
+        "Ending, in order …",
+        "Arrêt en cours, dans l’ordre…",
+    ),
+    "dev_runs_already": (
+        "gazelle-sync: it runs already, at {url}, in process {pid}. Nothing was changed.",
+        "gazelle-sync : déjà en marche, à {url}, dans le processus {pid}. Rien n’a été modifié.",
+    ),
+    "dev_port_taken": (
+        "Port {port} can't be used ({reason}). Port {free} is free: gazelle-sync dev --port {free}",
+        "Le port {port} n’est pas utilisable ({reason}). Le port {free} est libre : gazelle-sync dev --port {free}",
+    ),
+    "dev_cannot_listen": (
+        "The UI can't listen on {host}, port {port} ({reason}): give another --host or --port.",
+        "L’interface ne peut pas écouter sur {host}, port {port} ({reason}) : indiquez un autre --host ou --port.",
+    ),
+    "dev_part_ended": (
+        "gazelle-sync: {part} ended by itself (code {code}), so everything is ended. Start it again; "
+        "--verbose shows what it says.",
+        "gazelle-sync : {part} s’est arrêté de lui-même (code {code}), donc tout est arrêté. Relancez la commande ; "
+        "--verbose montre ce qu’il dit.",
+    ),
+    "dev_sandbox": (
+        "the sandbox",
+        "le bac à sable",
+    ),
+    "dev_code_server": (
+        "Dagster's code server",
+        "le serveur de code de Dagster",
+    ),
+    "dev_daemon": (
+        "Dagster's daemon",
+        "le démon de Dagster",
+    ),
+    "dev_webserver": (
+        "the webserver",
+        "le serveur web",
+    ),
+    "sandbox_runs_already": (
+        "A sandbox serves already, at {url}. Nothing was changed.",
+        "Un bac à sable répond déjà à {url}. Rien n’a été modifié.",
+    ),
+    "sandbox_cannot_listen": (
+        "The sandbox can't serve on port {port} ({reason}): give another one.",
+        "Le bac à sable ne peut pas écouter sur le port {port} ({reason}) : indiquez-en un autre.",
+    ),
+    "postgres_did_not_start": (
+        "The embedded PostgreSQL in {folder} did not start: {reason}",
+        "Le PostgreSQL embarqué de {folder} n’a pas démarré : {reason}",
+    ),
+    "postgres_account_made": (
+        "PostgreSQL refuses to run as root: it runs as {account}, an account that was just made for it.",
+        "PostgreSQL refuse de tourner sous root : il tourne sous {account}, un compte qui vient d’être créé pour lui.",
+    ),
+    "postgres_opened_folders": (
+        "PostgreSQL refuses to run as root: it runs as {account}. On the way to its data and its program, everybody may "
+        "pass now (and not look into) {folders}. Run this as another user than root, and no folder is touched.",
+        "PostgreSQL refuse de tourner sous root : il tourne sous {account}. Pour qu’il atteigne ses données et son "
+        "programme, tout le monde peut désormais traverser (sans en voir le contenu) {folders}. Sous un autre "
+        "utilisateur que root, aucun dossier n’est modifié.",
+    ),
+    "ui_foreign_host": (
+        "Refused: this UI answers at {urls}. If it is reached by another address, DAGSTER_UI_URL has to name that.",
+        "Refusé : cette interface répond à {urls}. Si on l’atteint par une autre adresse, DAGSTER_UI_URL doit "
+        "l’indiquer.",
+    ),
+    "ui_foreign_page": (
+        "Refused: a page of another site asks. Only the pages of {url} may.",
+        "Refusé : la demande vient d’une page d’un autre site. Seules les pages de {url} y ont droit.",
+    ),
+    "ui_only_by_post": (
+        "Refused: GraphQL is asked by POST only.",
+        "Refusé : GraphQL ne s’interroge que par POST.",
+    ),
 }
 
 LANGUAGES = ("en", "fr")

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from gazelle_sync.redaction import PlainError
+
 
 @dataclass(frozen=True)
 class Message:
@@ -21,16 +23,19 @@ class Message:
     body: str
 
 
-class NotSent(Exception):
+class NotSent(PlainError):
     """A message did not get through. The text says why, and holds no secret and no personal data.
 
-    `unreachable` says that other messages would not get through now either; `taken_by` names the recipients who
-    have it all the same, and must not get it again.
+    `unreachable` says that other messages would not get through now either, `lasting` that a person has to do
+    something before this one can; `taken_by` names the recipients who have it all the same, and must not get it again.
     """
 
-    def __init__(self, why: str, *, unreachable: bool = False, taken_by: Collection[str] = ()) -> None:
+    def __init__(
+        self, why: str, *, unreachable: bool = False, lasting: bool = False, taken_by: Collection[str] = ()
+    ) -> None:
         super().__init__(why)
         self.unreachable = unreachable
+        self.lasting = lasting
         self.taken_by = taken_by
 
 

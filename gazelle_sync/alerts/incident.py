@@ -16,6 +16,7 @@ class Kind(Enum):
     CHECK_FAILED = "check_failed"
     TABLE_STALE = "table_stale"
     NOT_SENT = "not_sent"  # alerts don't get through on one channel: said on the others
+    RECORD_LOST = "record_lost"  # Dagster's record of a run could not be read
     STATE_LOST = "state_lost"  # the file that remembers the alerts could not be read
 
 

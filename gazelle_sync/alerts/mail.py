@@ -3,25 +3,51 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
 import smtplib
 import ssl
+import time
 from collections.abc import Collection
 from contextlib import suppress
 from email.header import Header
 from email.mime.text import MIMEText
 from email.utils import format_datetime, formataddr, getaddresses
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from gazelle_sync.alerts.channel import Message, NotSent
-from gazelle_sync.alerts.redaction import one_line
+from gazelle_sync.deadline import Until
+from gazelle_sync.redaction import one_line
+from gazelle_sync.translations import say
 
-# Seconds to wait for the server, at each step.
+# Seconds to wait for the server, at each step and in all.
 TIMEOUT = 15.0
+WHOLE_TIMEOUT = 45.0
+# Bytes of all that a server says while it takes a message.
+LONGEST_TALK = 1 << 16
 
 # Without the quotes and brackets that the standard would allow, and nobody has.
 ADDRESS = re.compile(r"[^\s@<>()\[\]\\,;:\"]+@[^\s@<>()\[\]\\,;:\"]+")
+
+
+class Talk(smtplib.SMTP):
+    """A talk with a mail server that ends in time, whatever the server says and however slowly."""
+
+    def connect(self, *args: Any, **options: Any) -> tuple[int, bytes]:
+        self._deadline = time.monotonic() + WHOLE_TIMEOUT
+        return super().connect(*args, **options)
+
+    def getreply(self) -> tuple[int, bytes]:
+        if self.file is None and self.sock is not None:
+            received = self.sock.makefile("rb")
+            self.file = io.BufferedReader(Until(received, self.sock, self._deadline, LONGEST_TALK))
+        return super().getreply()
+
+
+class EncryptedTalk(smtplib.SMTP_SSL, Talk):
+    """The same, encrypted from the start."""
 
 
 class Email:
@@ -59,7 +85,7 @@ class Email:
             raise self._refused(failure.recipients, to, taken_by) from None
         except (smtplib.SMTPException, OSError, ValueError) as error:
             smtp.close()
-            raise self._failure("did not take the message", error) from None
+            raise self._failure("mail_not_taken", error) from None
         # The server has it by now: whatever goes wrong with the goodbye must not have it sent again.
         with suppress(smtplib.SMTPException, OSError):
             smtp.quit()
@@ -76,34 +102,36 @@ class Email:
         smtp: smtplib.SMTP | None = None
         try:
             if self._tls:
-                smtp = smtplib.SMTP_SSL(self._host, self._port, timeout=TIMEOUT, context=context)
+                smtp = EncryptedTalk(self._host, self._port, timeout=TIMEOUT, context=context)
             else:
-                smtp = smtplib.SMTP(self._host, self._port, timeout=TIMEOUT)
+                smtp = Talk(self._host, self._port, timeout=TIMEOUT)
                 smtp.ehlo_or_helo_if_needed()
                 if smtp.has_extn("starttls"):
                     smtp.starttls(context=context)
                 elif not local:
                     smtp.close()
-                    raise NotSent(f"{self._server} offers no encryption (STARTTLS)", unreachable=True)
+                    raise NotSent(say("mail_not_encrypted", server=self._server), unreachable=True, lasting=True)
         except (smtplib.SMTPException, OSError, ValueError) as error:
             if smtp is not None:
                 smtp.close()
-            raise self._failure("could not be reached", error, unreachable=True) from None
+            raise self._failure("mail_unreachable", error, unreachable=True) from None
         if self._password:
             try:
                 smtp.login(self._user, self._password)
             except (smtplib.SMTPException, OSError, ValueError) as error:
                 smtp.close()
                 # The answer is not shown: it may repeat what was sent.
-                code = f"{error.smtp_code}" if isinstance(error, smtplib.SMTPResponseException) else ""
+                code = error.smtp_code if isinstance(error, smtplib.SMTPResponseException) else None
                 raise NotSent(
-                    f"{self._server} refused the login ({code or type(error).__name__})", unreachable=True
+                    say("mail_login_refused", server=self._server, why=code or type(error).__name__),
+                    unreachable=True,
+                    lasting=is_lasting(code),
                 ) from None
         return smtp
 
     @property
     def _server(self) -> str:
-        return f"The mail server {self._host}:{self._port}"
+        return say("the_mail_server", address=f"{self._host}:{self._port}")
 
     def _mail(self, message: Message) -> MIMEText:
         # Not EmailMessage: that of Python 3.13.0 puts a space too many into a subject with accents.
@@ -118,30 +146,38 @@ class Email:
         mail["Auto-Submitted"] = "auto-generated"
         return mail
 
-    def _failure(self, what: str, error: Exception, *, unreachable: bool = False) -> NotSent:
+    def _failure(self, text: str, error: Exception, *, unreachable: bool = False) -> NotSent:
         """What the server said, redacted; of other errors only the kind, since their text may hold anything."""
-        said = type(error).__name__
+        why, lasting = type(error).__name__, False
         if isinstance(error, smtplib.SMTPResponseException):
-            said = f"{error.smtp_code} {self._plain(error.smtp_error)}"
-        elif isinstance(error, smtplib.SMTPServerDisconnected):
-            said = "it hung up, or did not answer in time"
+            why, lasting = f"{error.smtp_code} {self._plain(error.smtp_error)}", is_lasting(error.smtp_code)
+        elif isinstance(error, (smtplib.SMTPServerDisconnected, TimeoutError)):
+            why = say("mail_hung_up")
         elif isinstance(error, ssl.SSLCertVerificationError):
-            said = f"its certificate is not trusted: {error.verify_message}"
+            why, lasting = say("mail_not_trusted", why=error.verify_message), True
         # smtplib's own errors are of OSError too.
         lost = isinstance(error, OSError) and not isinstance(error, smtplib.SMTPResponseException)
-        return NotSent(f"{self._server} {what} ({said})", unreachable=unreachable or lost)
+        return NotSent(say(text, server=self._server, why=why), unreachable=unreachable or lost, lasting=lasting)
 
     def _refused(self, refused: dict[str, tuple[int, bytes]], to: list[str], taken_by: Collection[str]) -> NotSent:
         code, text = next(iter(refused.values()))
         taken = [*taken_by, *(address for address in to if address not in refused)]
+        why = f"{code} {self._plain(text)}"
         return NotSent(
-            f"{self._server} refused {len(refused)} of {len(self._to)} recipients ({code} {self._plain(text)})",
+            say("mail_recipients_refused", server=self._server, count=len(refused), all=len(self._to), why=why),
+            # Greylisting is a refusal that passes by itself.
+            lasting=all(is_lasting(code) for code, _ in refused.values()),
             taken_by=taken,
         )
 
     def _plain(self, answer: bytes | str) -> str:
         text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer
         return one_line(text, self.secrets, 100)
+
+
+def is_lasting(code: int | None) -> bool:
+    """Whether a server's answer will be the same the next time (RFC 5321, 4.2.1: 5yz)."""
+    return code is not None and code >= 500
 
 
 def server(url: str) -> tuple[bool, str, int, str, str]:
@@ -154,15 +190,12 @@ def server(url: str) -> tuple[bool, str, int, str, str]:
         fine = False
     # What comes after the host is part of a password that holds a slash and is not encoded.
     if not fine or not parts.hostname or parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ValueError(
-            "SMTP_URL is not the address of a mail server. Write it as smtp://user:password@host:587 or "
-            "smtps://user:password@host:465, with special characters of user and password percent-encoded (%40 for @)."
-        )
+        raise ValueError(say("smtp_url_not_understood"))
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if password and not user:
-        raise ValueError("SMTP_URL has a password and no user. Write it as smtp://user:password@host:587.")
+        raise ValueError(say("smtp_url_without_user"))
     if not (parts.hostname + user + password).isascii():
-        raise ValueError("SMTP_URL has letters with accents in user, password or host, which can't be sent.")
+        raise ValueError(say("smtp_url_with_accents"))
     tls = parts.scheme == "smtps"
     return tls, parts.hostname, port or (465 if tls else 587), user, password
 
@@ -171,9 +204,7 @@ def recipients(text: str) -> list[str]:
     """The addresses of a list separated by commas, each once. Raises `ValueError`."""
     addresses = [address for _, address in getaddresses([text.strip().strip(",")])]
     if not addresses or not all(is_address(address) for address in addresses):
-        raise ValueError(
-            "ALERT_EMAIL_TO is not a list of e-mail addresses. Write one address, or several separated by commas."
-        )
+        raise ValueError(say("alert_email_not_understood"))
     return list(dict.fromkeys(addresses))
 
 

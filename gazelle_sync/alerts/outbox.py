@@ -14,9 +14,10 @@ from pathlib import Path
 
 from gazelle_sync.alerts.channel import Channel, Message, NotSent
 from gazelle_sync.alerts.incident import Incident, Kind
-from gazelle_sync.alerts.redaction import one_line, without
 from gazelle_sync.alerts.state import Open, State, StateFile, Waiting
 from gazelle_sync.alerts.wording import Wording
+from gazelle_sync.redaction import one_line, without
+from gazelle_sync.translations import say
 
 LONGEST_NAME = 120
 LONGEST_WHY = 300
@@ -27,18 +28,19 @@ TRIES_BEFORE_TELLING = 3
 
 @dataclass(frozen=True)
 class Failure:
-    """A channel that could not send: how many messages it keeps, the most tries of any of them, and the last reason."""
+    """A channel that could not send: how many messages it keeps, the most tries of any of them, and the last reason.
+
+    `lasting` says that none of them will get through before a person does something.
+    """
 
     channel: str
     waiting: int
     tries: int
     why: str
+    lasting: bool
 
     def __str__(self) -> str:
-        return (
-            f"{self.channel}: {self.waiting} alert(s) could not be sent and are kept for the next time "
-            f"(tried {self.tries} times): {self.why}"
-        )
+        return say("failed_channel", channel=self.channel, waiting=self.waiting, tries=self.tries, why=self.why)
 
 
 class Alerts:
@@ -47,8 +49,8 @@ class Alerts:
     `channels` are those that are on; what waits for one that is off now is kept. `language` is `en` or `fr`, times
     are shown in `zone`. `secrets` are hidden in every text, in addition to those that the channels know.
 
-    Everything raises `OSError` when the file can't be read or written, and `filelock.Timeout` when another process
-    keeps it. One that can't be understood is set aside under another name, and the channels say so.
+    Everything raises `OSError` when the file can't be read or written, or another process keeps it. One that can't be
+    understood is set aside under another name, and the channels say so.
     """
 
     def __init__(
@@ -71,6 +73,11 @@ class Alerts:
         with self._state() as state:
             return self._open(state, incident, self._channels)
 
+    def announce(self, incident: Incident) -> None:
+        """Queues a message about something that is over: nothing is said when it is well again."""
+        with self._state() as state:
+            self._announce(state, self._secret_free(incident))
+
     def resolve(self, key: str, at: datetime | None = None) -> bool:
         """Queues "well again" for the channels that heard of it, and says whether it was open. `at`: since when."""
         with self._state() as state:
@@ -86,44 +93,64 @@ class Alerts:
         with self._state() as state:
             return self._failures(state)
 
+    def is_waiting(self) -> bool:
+        """Whether there is something to send on a channel that is on."""
+        with self._state() as state:
+            return any(state.waiting.get(channel.name) for channel in self._channels)
+
     def deliver(self) -> list[Failure]:
         """Sends all that waits; returns the channels that could not, for the caller to make that visible.
 
         A message that is not taken is kept for the next call. On a channel that can't be reached, the others are not
-        tried. One process sends at a time; another waits. A process that dies while a message is on its way leaves
-        it to be sent again: for e-mail with the same Message-ID, which mailboxes show once.
+        tried. A channel that another process sends on is left to that: it sends what is queued meanwhile as well.
+        A process that dies while a message is on its way leaves it to be sent again, some minutes later: for e-mail
+        with the same Message-ID, which mailboxes show once.
         """
-        with self._file.sending():
-            for channel in self._channels:
+        for channel in self._channels:
+            self._send(channel)
+        with self._state() as state:
+            failures = self._failures(state)
+            news = self._tell_of_channels(state, failures)
+        for channel in self._channels if news else ():
+            if channel.name not in {failure.channel for failure in failures}:
                 self._send(channel)
-            with self._state() as state:
-                failures = self._failures(state)
-                news = self._tell_of_channels(state, failures)
-            for channel in self._channels if news else ():
-                if channel.name not in {failure.channel for failure in failures}:
-                    self._send(channel)
         return self.unsent()
 
     def _send(self, channel: Channel) -> None:
+        """All that waits there, each message once. No lock is held while a server takes its time."""
         tried: set[str] = set()
-        while True:
-            with self._state() as state:
-                # Read anew each time: another process may have queued something.
-                queue = state.waiting.get(channel.name, [])
-                entry = next((entry for entry in queue if entry.message.id not in tried), None)
-            if entry is None:
-                return
+        while entry := self._claim(channel.name, tried):
             tried.add(entry.message.id)
-            # The file is not held meanwhile: others can raise incidents while a server takes its time.
             failure = None
             try:
                 channel.send(entry.message, entry.taken_by)
             except NotSent as error:
                 failure = error
+            except BaseException:
+                with self._state() as state:
+                    state.release(channel.name)
+                raise
             with self._state() as state:
                 self._note(state, channel.name, entry.message.id, failure)
-            if failure and failure.unreachable:
-                return
+                if failure and failure.unreachable:
+                    state.release(channel.name)
+                    return
+
+    def _claim(self, channel: str, tried: set[str]) -> Waiting | None:
+        """The next message to send, with the channel to ourselves; None when there is none, or another process sends.
+
+        Looked for anew each time: another process may have queued something, and left it to us.
+        """
+        with self._state() as state:
+            if not tried and state.is_claimed(channel):
+                return None
+            queue = state.waiting.get(channel, [])
+            entry = next((entry for entry in queue if entry.message.id not in tried), None)
+            if entry:
+                state.claim(channel)
+            else:
+                state.release(channel)
+            return entry
 
     def _note(self, state: State, channel: str, message: str, failure: NotSent | None) -> None:
         queue = state.waiting.get(channel, [])
@@ -133,6 +160,7 @@ class Alerts:
             else:
                 entry.tries += 1
                 entry.why = one_line(str(failure), self._secrets, LONGEST_WHY)
+                entry.lasting = failure.lasting
                 entry.taken_by = list(failure.taken_by) or entry.taken_by
         if not queue:
             state.waiting.pop(channel, None)
@@ -144,7 +172,8 @@ class Alerts:
             tried = [entry for entry in queue if entry.tries]
             if tried:
                 tries = max(entry.tries for entry in tried)
-                failures.append(Failure(channel.name, len(queue), tries, tried[0].why))
+                lasting = all(entry.lasting for entry in tried)
+                failures.append(Failure(channel.name, len(queue), tries, tried[0].why, lasting))
         return failures
 
     def _tell_of_channels(self, state: State, failures: list[Failure]) -> bool:
@@ -177,6 +206,9 @@ class Alerts:
             self._queue(state, opened.told, *self._wording.well(opened.incident, at))
         return opened is not None
 
+    def _announce(self, state: State, incident: Incident) -> None:
+        self._queue(state, [channel.name for channel in self._channels], *self._wording.raised(incident))
+
     @staticmethod
     def _queue(state: State, channels: Iterable[str], subject: str, body: str) -> None:
         message = Message(uuid.uuid4().hex, datetime.now(timezone.utc), subject, body)
@@ -198,6 +230,5 @@ class Alerts:
         with self._file.held() as (state, set_aside):
             if set_aside:
                 now = datetime.now(timezone.utc)
-                lost = Incident(Kind.STATE_LOST, "state", set_aside.name, now, "")
-                self._queue(state, [channel.name for channel in self._channels], *self._wording.raised(lost))
+                self._announce(state, Incident(Kind.STATE_LOST, "state", set_aside.name, now, ""))
             yield state

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from gazelle_sync.alerts import web
 from gazelle_sync.alerts.channel import Message
-from gazelle_sync.alerts.redaction import secrets_in
+from gazelle_sync.redaction import find_keys
 
 
 class Slack:
@@ -18,7 +18,7 @@ class Slack:
         """Raises `ValueError` for what is no address."""
         web.check(webhook_url, "SLACK_WEBHOOK_URL")
         self._url = webhook_url
-        self.secrets = secrets_in(webhook_url)
+        self.secrets = find_keys(webhook_url)
 
     def send(self, message: Message, taken_by: Collection[str] = ()) -> None:
         """Raises `NotSent`. The body alone is posted: its first sentence says what the subject says."""

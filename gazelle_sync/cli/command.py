@@ -18,9 +18,11 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from gazelle_sync.environment import settings as environment
 from gazelle_sync.environment.settings import Misconfigured, load_files, read_settings
+from gazelle_sync.redaction import make_printable
 from gazelle_sync.translations import Speech
 
 DATE = click.DateTime(["%Y-%m-%d"])
@@ -81,9 +83,16 @@ def started_in() -> Path:
     return folder
 
 
+class Screen(Console):
+    """A console that what others wrote, a record or a server, can't move the cursor of, nor turn the lines around."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(make_printable(text), **options)
+
+
 def make_screen() -> Console:
     """A log is not as narrow as rich takes it to be."""
-    return Console() if sys.stdout.isatty() else Console(width=120)
+    return Screen() if sys.stdout.isatty() else Screen(width=120)
 
 
 def wait_for_interrupt() -> None:

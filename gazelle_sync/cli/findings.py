@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from gazelle_sync import warehouse
 from gazelle_sync.environment import connections
+from gazelle_sync.environment.account import check_same, find_blind_spot
 from gazelle_sync.environment.settings import Misconfigured, Settings
-from gazelle_sync.gazelle import GazelleError
+from gazelle_sync.gazelle import GazelleError, read_account
 from gazelle_sync.translations import Speech
 from gazelle_sync.warehouse import WarehouseError
 
@@ -32,9 +33,13 @@ def examine(settings: Settings, say: Speech) -> Iterator[Finding]:
     """A finding for each thing that a sync, or who reads its tables, may stumble over."""
     examination = Examination(settings, say)
     yield Finding(say("check_configuration"), True, f"{settings.zone.key}, {settings.history_start}")
-    yield find(say("check_api"), examination.check_gazelle)
+    gazelle = find(say("check_api"), examination.check_gazelle)
+    yield gazelle
     database = find(say("check_database"), lambda: warehouse.check_server(examination.engine))
     yield database
+    both = gazelle.good and database.good
+    what = say("check_account")
+    yield find(what, examination.check_account) if both else Finding(what, False, say("not_checked"))
     for what, look in (
         ("check_clock", examination.check_clock),
         ("check_connection", examination.check_connection),
@@ -80,6 +85,21 @@ class Examination:
             self.check_token_lasts()
         return "sandbox" if self.settings.embedded else self.settings.base_url
 
+    def check_account(self) -> str:
+        """One company on both sides, and a key that shows all of it."""
+        client = connections.make_client(self.settings, patience=PATIENCE)
+        try:
+            asked = read_account(client)
+        finally:
+            client.close()
+        kept = warehouse.read_mirrored_account(self.engine)
+        if asked is None:
+            raise Misconfigured(self.say("account_not_told"))
+        check_same(asked, kept)
+        if blind_spot := find_blind_spot(asked, kept):
+            raise Misconfigured(blind_spot)
+        return f"{asked.company_name} ({asked.company_id}), {asked.access}"
+
     def check_token_lasts(self) -> None:
         if not connections.make_oauth(self.settings, connections.make_transport(self.settings)).lasts():
             raise Misconfigured(self.say("token_does_not_last"))
@@ -114,7 +134,8 @@ class Examination:
 
     def check_records(self) -> str:
         """Dagster listens to its database and sets options on its connections: neither passes a pooler."""
-        mode = warehouse.detect_pooler(warehouse.connect(self.settings.dagster_postgres_url))
+        records = warehouse.connect(self.settings.dagster_postgres_url, variable="DAGSTER_POSTGRES_URL")
+        mode = warehouse.detect_pooler(records)
         if mode:
             raise Misconfigured(self.say("records_through_pooler", mode=mode))
         return self.say("direct")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import click
 
 from gazelle_sync.cli.command import configured
 from gazelle_sync.environment.settings import Settings
 from gazelle_sync.translations import Speech
+
+# Seconds. Whoever migrates waits in front of it.
+PATIENCE = 10.0
 
 
 @click.command()
@@ -15,8 +20,16 @@ def migrate(settings: Settings, say: Speech) -> None:
     """Adds to the database what it lacks. A sync does so too; nothing is ever dropped or renamed."""
     from gazelle_sync import warehouse  # noqa: PLC0415
     from gazelle_sync.environment import connections  # noqa: PLC0415
+    from gazelle_sync.environment.account import ask_account  # noqa: PLC0415
+    from gazelle_sync.gazelle import GazelleError  # noqa: PLC0415
 
-    done = warehouse.migrate(connections.make_engine(settings))
+    engine = connections.make_engine(settings)
+    if warehouse.read_mirrored_account(engine):
+        client = connections.make_client(settings, patience=PATIENCE)
+        # Gazelle may be away: nothing of any account is written here.
+        with contextlib.suppress(GazelleError), contextlib.closing(client):
+            ask_account(client, engine)
+    done = warehouse.migrate(engine)
     for what in done:
         click.echo(say("added", what=what))
     if not done:

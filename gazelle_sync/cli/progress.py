@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from gazelle_sync.redaction import LogFormatter
 from gazelle_sync.translations import Speech
 
 # Seconds between two plain lines about one table.
@@ -65,7 +66,7 @@ def show_progress(console: Console, say: Speech) -> Iterator[None]:
         steps, lines = Bars(bars), RichHandler(logging.WARNING, console=console, show_path=False)
     else:
         steps, lines = Lines(console, say), logging.StreamHandler(console.file)
-        lines.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    lines.setFormatter(LogFormatter("%(message)s" if console.is_terminal else "%(asctime)s %(levelname)s %(message)s"))
     progress.addHandler(steps)
     progress.setLevel(logging.DEBUG)
     progress.propagate = False

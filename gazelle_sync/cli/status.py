@@ -32,6 +32,9 @@ def status(settings: Settings, say: Speech, file: str | None) -> None:
         write_page(started_in() / file, seen, settings.zone, say)
         console.print(say("page_written", file=file))
         return
+    if seen.account:
+        told = say("mirrored_account", company=seen.account.company_name, id=seen.account.company_id)
+        console.print(told, markup=False)
     console.print(make_table(seen, settings, say))
     for state in seen.tables:
         if state.error:

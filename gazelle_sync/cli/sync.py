@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.table import Table
@@ -12,6 +12,9 @@ from rich.table import Table
 from gazelle_sync.cli.command import DATE, configured, freeze_imports, make_screen
 from gazelle_sync.environment.settings import Misconfigured, Settings
 from gazelle_sync.translations import Speech
+
+if TYPE_CHECKING:
+    from gazelle_sync.cli.job_run import Outcome
 
 COUNTS = ("fetched", "inserted", "updated", "unchanged", "rejected")
 
@@ -53,18 +56,15 @@ def sync(
     if if_due and not job_run.is_due(datetime.now(settings.zone)):
         console.print(say("not_due"))
         return 0
-    months = job_run.months_to_read(full=full, days=days)
+    months = job_run.months_to_read(tables, full=full, days=days)
     with show_progress(console, say):
         outcome = job_run.run_job(tables, months, nightly=plain, allow_mass_delete=allow_mass_delete)
     console.print(make_summary(outcome.log, outcome.not_run, say))
     for line in outcome.log:
         if line["deleted"] or line["restored"]:
             console.print(say("gone", table=line["table_name"], deleted=line["deleted"], restored=line["restored"]))
-        if line["error"]:
-            style = "red" if line["status"] == "error" else "yellow"
-            console.print(f"{line['table_name']}: {line['error']}", markup=False, style=style)
-    for failure in outcome.failures:
-        console.print(failure, markup=False, style="red")
+    for (why, style), names in group_reasons(outcome).items():
+        console.print(f"{', '.join(names)}: {why}", markup=False, style=style)
     if outcome.not_sent:
         console.print(say("not_sent", why=outcome.not_sent), markup=False, style="yellow")
     warned = any(line["status"] == "warning" for line in outcome.log)
@@ -83,6 +83,18 @@ def parse_days(full: bool, first: datetime | None, last: datetime | None) -> tup
     if first > last:
         raise Misconfigured("--from is later than --to.")
     return first.date(), last.date()
+
+
+def group_reasons(outcome: Outcome) -> dict[tuple[str, str], list[str]]:
+    """What went wrong, and the colour to say it in, with the tables it went wrong for: a wrong key fails many alike."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for line in outcome.log:
+        if line["error"]:
+            style = "red" if line["status"] == "error" else "yellow"
+            reasons.setdefault((line["error"], style), []).append(line["table_name"])
+    for about, why in outcome.failures.items():
+        reasons.setdefault((why, "red"), []).append(about)
+    return reasons
 
 
 def make_summary(log: Sequence[dict[str, Any]], not_run: Sequence[str], say: Speech) -> Table:

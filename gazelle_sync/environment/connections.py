@@ -24,11 +24,7 @@ def make_engine(settings: Settings, *, keep_open: bool = False) -> Engine:
 
     Raises `WarehouseError` for a string that can't be used.
     """
-    url = (
-        embedded.start_services(settings.var, settings.zone).database_url
-        if settings.embedded
-        else settings.database_url
-    )
+    url = embedded.start_postgres(settings.var) if settings.embedded else settings.database_url
     return keep_engine(url) if keep_open else warehouse.connect(url)
 
 

@@ -14,18 +14,18 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv import dotenv_values
 
+from gazelle_sync.redaction import PlainError, find_keys, find_passwords, hide
 from gazelle_sync.translations import say, speak
 
 # Where dagster.yaml, .env and var/ are: an editable install, which `make install` does, keeps them together.
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-class Misconfigured(Exception):
+class Misconfigured(PlainError):
     """The configuration can't work. The message says which variable, and what to write there."""
 
 
@@ -38,6 +38,13 @@ def variable(
     """
     told = {"variable": name, "default": default, "parse": parse, "chosen": chosen, "secret": secret}
     return dataclasses.field(metadata=told, repr=not secret)
+
+
+def parse_base_url(text: str) -> str:
+    """An address without credentials: it is shown, and what it would say of a password is nobody's business."""
+    if "@" in text:
+        raise Misconfigured(say("base_url_with_credentials"))
+    return text
 
 
 def parse_zone(text: str) -> ZoneInfo:
@@ -89,7 +96,7 @@ class Settings:
     `embedded` means that nothing is chosen: the bundled sandbox and the embedded PostgreSQL serve.
     """
 
-    base_url: str = variable("GAZELLE_BASE_URL", "https://gazelleapp.io", chosen=True)
+    base_url: str = variable("GAZELLE_BASE_URL", "https://gazelleapp.io", parse_base_url, chosen=True)
     api_key: str = variable("GAZELLE_API_KEY", chosen=True, secret=True)
     client_id: str = variable("GAZELLE_CLIENT_ID", chosen=True)
     client_secret: str = variable("GAZELLE_CLIENT_SECRET", chosen=True, secret=True)
@@ -119,9 +126,11 @@ class Settings:
 
     @property
     def secrets(self) -> list[str]:
-        """What must not be said to anybody: keys and passwords, also within addresses."""
-        passwords = [urlsplit(url).password for url in (self.database_url, self.dagster_postgres_url)]
-        return [secret for secret in (self.api_key, self.client_secret, *passwords) if secret]
+        """What must not be said to anybody: keys and passwords, and what may be a part of one within an address."""
+        texts = [str(getattr(self, field.name)) for field in fields()]
+        keys = [key for url in (self.slack_webhook_url, self.heartbeat_url) for key in find_keys(url) if len(key) > 15]
+        found = [self.api_key, self.client_secret, *keys, *(part for text in texts for part in find_passwords(text))]
+        return [secret for secret in dict.fromkeys(found) if secret]
 
 
 def fields() -> list[dataclasses.Field[Any]]:
@@ -163,7 +172,9 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         field.name: field.metadata["parse"](environ.get(field.metadata["variable"]) or field.metadata["default"])
         for field in fields()
     }
-    return Settings(**given, embedded=embedded, root=ROOT)
+    settings = Settings(**given, embedded=embedded, root=ROOT)
+    hide(*settings.secrets)
+    return settings
 
 
 def is_nothing_chosen(environ: Mapping[str, str]) -> bool:

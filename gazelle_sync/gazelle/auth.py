@@ -8,6 +8,7 @@ database (`warehouse.tokens`).
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -16,9 +17,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from gazelle_sync.files import hold_lock, replace_file
+from gazelle_sync.files import check_replaceable, explain, hold_lock, replace_file
 from gazelle_sync.gazelle.errors import InvalidResponse, NotAuthorized, Refused
 from gazelle_sync.gazelle.transport import Transport
+from gazelle_sync.redaction import hide
+from gazelle_sync.translations import say
+
+logger = logging.getLogger(__name__)
 
 TOKEN_PATH = "/developer/oauth/token"  # noqa: S105  an address
 AUTHORIZE_PATH = "/developer/oauth/authorize"
@@ -28,11 +33,17 @@ AUTHORIZE_PATH = "/developer/oauth/authorize"
 MARGIN = 300
 SHARE_OF_LIFE = 0.1
 
+# Seconds. Whoever holds the token asks Gazelle meanwhile, for two minutes at most.
+LOCK_PATIENCE = 150.0
+# Seconds between the tries to save a new token, which is lost with this process.
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+
 
 class ApiKey:
     """A personal key, sent as `x-gazelle-api-key` and without `Authorization`."""
 
     def __init__(self, key: str) -> None:
+        hide(key)
         self._key = key
 
     def headers(self) -> Mapping[str, str]:
@@ -58,9 +69,10 @@ class Token:
     def parse(reply: Any) -> Token:
         """From the token endpoint's JSON, or a file that holds it. Raises `InvalidResponse`."""
         if not isinstance(reply, dict) or not isinstance(reply.get("access_token"), str):
-            raise InvalidResponse("The token has no access_token. Run `gazelle-sync login`.")
+            raise InvalidResponse(say("token_without_access"))
         created, lifetime = reply.get("created_at"), reply.get("expires_in")
         tokens = reply["access_token"], reply.get("refresh_token")
+        hide(*(token for token in tokens if isinstance(token, str)))
         if not isinstance(created, (int, float)) or not isinstance(lifetime, (int, float)):
             return Token(*tokens, None)
         return Token(*tokens, created + lifetime, min(MARGIN, SHARE_OF_LIFE * lifetime))
@@ -83,7 +95,11 @@ class HeldToken(Protocol):
 
     def read(self) -> dict[str, Any] | None: ...
 
-    def write(self, token: dict[str, object]) -> None: ...
+    def check_writable(self) -> None:
+        """Raises what `write` would, before anything depends on it."""
+
+    def write(self, token: dict[str, object]) -> None:
+        """May be called again after it failed."""
 
 
 class TokenStore(Protocol):
@@ -100,8 +116,12 @@ class TokenFile:
 
     @contextmanager
     def held(self) -> Iterator[TokenFile]:
-        with hold_lock(self._path, timeout=-1):
-            yield self
+        """Raises `NotAuthorized`, also when another process keeps the token for too long."""
+        try:
+            with hold_lock(self._path, timeout=LOCK_PATIENCE):
+                yield self
+        except OSError as error:
+            raise NotAuthorized(say("token_file_unusable", path=self._path, why=explain(error))) from None
 
     def read(self) -> dict[str, Any] | None:
         try:
@@ -110,8 +130,11 @@ class TokenFile:
         except FileNotFoundError:
             return None
         except (ValueError, InvalidResponse):
-            raise NotAuthorized(f"{self._path} is not a token. Run `gazelle-sync login` to make a new one.") from None
+            raise NotAuthorized(say("token_file_is_none", path=self._path)) from None
         return token
+
+    def check_writable(self) -> None:
+        check_replaceable(self._path)
 
     def write(self, token: dict[str, object]) -> None:
         replace_file(self._path, json.dumps(token))
@@ -125,6 +148,8 @@ class OAuth:
         self._app = {"client_id": client_id, "client_secret": client_secret}
         self._store = store
         self._token: Token | None = None
+        # What Gazelle gave for a refresh token that is spent now, and that could not be saved yet.
+        self._unsaved: Token | None = None
         self._renewing = threading.Lock()
 
     def headers(self) -> Mapping[str, str]:
@@ -143,7 +168,8 @@ class OAuth:
     def exchange(self, code: str, redirect_uri: str) -> None:
         """Turns the code of an authorization into a token, and stores it."""
         with self._store.held() as held:
-            held.write(self._ask("authorization_code", code=code, redirect_uri=redirect_uri).to_json())
+            held.check_writable()
+            self._save(held, self._ask("authorization_code", code=code, redirect_uri=redirect_uri))
 
     def lasts(self) -> bool:
         """Whether the stored token can be renewed when it expires; without that, a person has to log in again."""
@@ -157,20 +183,42 @@ class OAuth:
 
     def _fresh_token(self, refused: str | None) -> Token:
         with self._store.held() as held:
+            if self._unsaved is not None:
+                self._save(held, self._unsaved)
             stored = held.read()
             if stored is None:
-                raise NotAuthorized("There is no OAuth token yet. Run `gazelle-sync login`.")
+                raise NotAuthorized(say("no_token"))
             token = Token.parse(stored)
             # Another process may have renewed it while this one waited for the lock.
             if token.access_token != refused and not token.stale:
                 return token
             if token.refresh_token is None:
-                raise NotAuthorized("The OAuth token expired and has no refresh token. Run `gazelle-sync login`.")
+                raise NotAuthorized(say("token_expired"))
+            # A refresh token is spent by being used: what replaces it must have a place.
+            held.check_writable()
             renewed = self._ask("refresh_token", refresh_token=token.refresh_token)
             # A reply without a refresh token means that the old one stays good.
             renewed = replace(renewed, refresh_token=renewed.refresh_token or token.refresh_token)
-            held.write(renewed.to_json())
+            self._save(held, renewed)
             return renewed
+
+    def _save(self, held: HeldToken, token: Token) -> None:
+        """Before it is used, and again and again: what it was given for is spent. Raises `NotAuthorized`.
+
+        A token that could not be saved is kept, and saved when one is asked for the next time.
+        """
+        self._unsaved = token
+        for pause in (*PAUSES, None):
+            try:
+                held.write(token.to_json())
+                break
+            except Exception as error:  # whatever it is: nothing else may lose the login
+                why = explain(error) if isinstance(error, OSError) else error
+                if pause is None:
+                    raise NotAuthorized(say("token_not_saved", why=why)) from None
+                logger.warning(say("token_is_saved_again", why=why, seconds=pause))
+                time.sleep(pause)
+        self._unsaved = None
 
     def _ask(self, grant_type: str, **grant: str) -> Token:
         def read(reply: Any) -> Token:
@@ -183,7 +231,4 @@ class OAuth:
             )
         except (Refused, NotAuthorized):
             # The answer is not shown: an OAuth server may echo what it was sent.
-            raise NotAuthorized(
-                f"Gazelle refused the OAuth grant ({grant_type}): it is spent or revoked, or GAZELLE_CLIENT_ID and "
-                "GAZELLE_CLIENT_SECRET are not this app's. Run `gazelle-sync login`."
-            ) from None
+            raise NotAuthorized(say("grant_refused", grant=grant_type)) from None

@@ -84,4 +84,6 @@ def graphql_error(errors: object, what: str) -> Exception:
                 f"Gazelle refused {what}: {messages}. The API may have changed: compare the declaration in "
                 "gazelle_sync/tables with Gazelle's schema."
             )
-    return Retryable(f"GraphQL errors: {messages}", tries=TRIES)
+    places = [error["path"][0] if error.get("path") else None for error in errors]
+    known = [place for place in places if isinstance(place, str)]
+    return Retryable(f"GraphQL errors: {messages}", tries=TRIES, places=known if len(known) == len(places) else ())

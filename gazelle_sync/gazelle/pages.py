@@ -1,22 +1,32 @@
-"""Pagination, written once: the pages of a connection to its end, and pages read ahead of whoever converts them.
+"""Pagination, written once: a walk over a connection to its end, and pages read ahead of whoever converts them.
 
-Keep out: what is asked (`query`), and what a list proves (`snapshot`).
+Keep out: what is asked (`query`), and what a list says about its table (`snapshot`).
 """
 
 from __future__ import annotations
 
+import json
 import threading
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from itertools import compress, pairwise
 from typing import Any, NamedTuple, TypeVar
 
+import numpy
+
+from gazelle_sync.gazelle import query
 from gazelle_sync.gazelle.client import Client
 from gazelle_sync.gazelle.errors import InvalidResponse
+from gazelle_sync.tables.declaration import Connection, Nested, Table
+from gazelle_sync.translations import say
 
 T = TypeVar("T")
 
 # A server may leave out a page's records for reasons of its own, but not for ever.
-EMPTY_PAGES = 20
+PAGES_WITHOUT_NEWS = 20
+# Records may come while a list is read. Many more than announced are no list that ends.
+MORE_THAN_ANNOUNCED = 100
 
 # How many records, at least, are converted at once.
 BLOCK = 1000
@@ -28,57 +38,225 @@ class WentAway(InvalidResponse):
     """The record whose list is being read does not exist any more."""
 
 
+class OtherRecord(InvalidResponse):
+    """What was asked for by id came back with another id."""
+
+
 class Page(NamedTuple):
-    """A page of a connection. `nodes` is as long as the server pleased."""
+    """A page of a connection. `nodes` is as long as the server pleased.
+
+    `cursor` is its end's; `overlap` is that of the record before the last, None where the page does not tell.
+    """
 
     nodes: Sequence[Node]
     total: int
     more: bool
     cursor: str | None
+    overlap: str | None
 
 
-def read_pages(
-    client: Client, table: str, text: str, variables: Mapping[str, object], at: Sequence[str]
-) -> Iterator[Page]:
-    """The pages of one connection, to its end; `at` is where it stands in the answer to the query `text`.
+class Walk:
+    """One pass over a connection. `pages` gives its records, `find_doubt` what speaks against their being all.
 
-    Raises `GazelleError`; `InvalidResponse` for a cursor that was followed before: the list would never end.
+    `fetch` asks for the page after a cursor. A cursor may be no more than a row's offset (graphql-ruby's are), so a
+    record that goes or comes shifts all that follow it. Therefore each page is asked for with the cursor of the
+    record *before* the last one: it has to begin with that last one. Where it does not, the list shifted: what is new
+    in the page is taken if any record in it is known, and else the page before is asked for again, and so on back to
+    the start. So every record that was there all along is read, if it stayed in its place among the others. One that
+    did not stay is missing from the count. See docs/proofs.md.
     """
-    where = ".".join(at)
-    cursors = {variables.get("after")}
 
-    def fetch(after: object) -> Page:
-        what = f"{table} ({where} after {after})" if after else f"{table} ({where})"
-        found: Any = client.execute(what, text, {**variables, "after": after})
-        for name in at:
-            found = found.get(name) if isinstance(found, dict) else None
-        if found is None:
-            raise WentAway(f"Gazelle answered {what} with null: the record went away while it was read.")
-        return parse_page(found, where)
+    def __init__(self, fetch: Callable[[str | None], Page], where: str) -> None:
+        self.where = where
+        self.total = 0
+        self.nulls = 0
+        self._fetch = fetch
+        self._totals: list[int] = []
+        # A number per record, not its id: a million ids would cost a hundred megabytes.
+        self._seen = array("q")
+        self._distinct = 0
+        self._last = 0
+        # The cursor that each page was asked for with, and its first record.
+        self._trail: list[tuple[str | None, int]] = []
+        self._ends: set[str] = set()
+        self._without_news = 0
+        # How many records that were read are known to have gone since.
+        self._gone = 0
+        self._unproved = False
 
-    page = fetch(variables.get("after"))
-    empty = 0
-    while page.more:
-        empty = 0 if page.nodes else empty + 1
-        if empty == EMPTY_PAGES:
-            raise InvalidResponse(f"{where}: {empty} empty pages in a row, and still more are announced.")
-        if page.cursor is None or page.cursor in cursors:
-            raise InvalidResponse(
-                f"{where}: the cursor {page.cursor!r} does not move, though there is said to be more. "
-                "The list can't be read to its end; nothing was changed for this table."
-            )
-        cursors.add(page.cursor)
-        yield page
-        page = fetch(page.cursor)
-    yield page
+    def pages(self) -> Iterator[list[Node]]:
+        """The records, each once, those that came as null left out.
+
+        Raises `GazelleError`; `InvalidResponse` for a list that would never end.
+        """
+        page = self._ask(None)
+        yield self._take(page, None, identify(page.nodes))
+        while page.more:
+            self._check_end(page)
+            page, nodes = self._follow(page)
+            yield nodes
+        self._distinct = count_distinct(self._seen)
+        if self._distinct < self.total + self._gone:
+            yield from self._read_head()
+
+    def find_doubt(self) -> str | None:
+        """Why the records that were read may not be all; None when they are."""
+        announced = self._totals
+        drops = sum(max(0, before - after) for before, after in pairwise(announced))
+        least, most = self.total + self._gone, self.total + max(drops, self._gone)
+        if self._unproved:
+            is_whole = min(announced) == max(announced) == self._distinct
+        else:
+            is_whole = least <= self._distinct <= most
+        if is_whole:
+            return None
+        return say("list_shifted", where=self.where, seen=self._distinct, start=announced[0], end=self.total)
+
+    def _ask(self, after: str | None) -> Page:
+        page = self._fetch(after)
+        self._totals.append(page.total)
+        self.total = page.total
+        return page
+
+    def _follow(self, page: Page) -> tuple[Page, list[Node]]:
+        """The next page, and what is new in it."""
+        if page.overlap is None:
+            # The page has one record, or none: only the count is left as a proof.
+            self._unproved = True
+            following = self._ask(page.cursor)
+            return following, self._take(following, page.cursor, identify(following.nodes))
+        after: str | None = page.overlap
+        following = self._ask(after)
+        marks = identify(following.nodes)
+        if marks and marks[0] == self._last:
+            return following, self._take(following, after, marks, skip=1)
+        self._ends.clear()
+        known = numpy.isin(marks, self._seen)
+        went_back = False
+        while not known.any() and after is not None:
+            (after, first), went_back = self._trail.pop(), True
+            following = self._ask(after)
+            marks = identify(following.nodes)
+            known = numpy.isin(marks, self._seen)
+        if went_back and known.any():
+            self._gone += self._count_gone(marks, int(known.nonzero()[0][-1]), first)
+        return following, self._take(following, after, marks, unknown=~known)
+
+    def _count_gone(self, marks: Sequence[int], anchor: int, first: int) -> int:
+        """How many records before the last known one of a page went since it was read; it began with `first` then."""
+        seen = numpy.frombuffer(self._seen, dtype=numpy.int64)
+        beyond = anchor < len(marks) - 1
+        start = (seen == first).nonzero()[0]
+        last = len(seen) - 1 if beyond else int((seen == marks[anchor]).nonzero()[0][-1])
+        return max(0, last - int(start[-1]) - anchor) if len(start) else 0
+
+    def _take(
+        self, page: Page, after: str | None, marks: Sequence[int], *, skip: int = 0, unknown: Any = None
+    ) -> list[Node]:
+        """Counts a page's new records, and returns them."""
+        nodes = list(page.nodes[skip:] if unknown is None else compress(page.nodes, unknown))
+        new = marks[skip:] if unknown is None else list(compress(marks, unknown))
+        if None in nodes:
+            self.nulls += nodes.count(None)
+            new = [mark for mark, node in zip(new, nodes, strict=True) if node is not None]
+            nodes = [node for node in nodes if node is not None]
+        self._seen.extend(new)
+        self._without_news = 0 if new else self._without_news + 1
+        if marks:
+            self._last = marks[-1]
+            self._trail.append((after, marks[0]))
+        return nodes
+
+    def _read_head(self) -> Iterator[list[Node]]:
+        """What came to the start of the list while the rest of it was read."""
+        self._ends.clear()
+        after: str | None = None
+        while True:
+            page = self._ask(after)
+            marks = identify(page.nodes)
+            known = numpy.isin(marks, self._seen)
+            yield self._take(page, after, marks, unknown=~known)
+            if known.any() or not page.more:
+                break
+            self._check_end(page)
+            after = page.cursor
+        self._distinct = count_distinct(self._seen)
+
+    def _check_end(self, page: Page) -> None:
+        """Raises `InvalidResponse` for a page whose end leads nowhere, or after which the list should have ended."""
+        after = self._trail[-1][0] if self._trail else None
+        if page.cursor is None or page.cursor == after or page.cursor in self._ends:
+            raise InvalidResponse(say("cursor_does_not_move", where=self.where, cursor=page.cursor))
+        self._ends.add(page.cursor)
+        if self._without_news == PAGES_WITHOUT_NEWS:
+            raise InvalidResponse(say("pages_without_news", where=self.where, count=PAGES_WITHOUT_NEWS))
+        most = max(self._totals)
+        if len(self._seen) + self.nulls > most + most // 10 + MORE_THAN_ANNOUNCED:
+            raise InvalidResponse(say("list_does_not_end", where=self.where, seen=len(self._seen), announced=most))
+
+
+def walk_connection(
+    client: Client, table: Table, text: str, connection: Connection, variables: Mapping[str, object] | None = None
+) -> Walk:
+    """Over a connection at the root of the API, which the query `text` asks for."""
+
+    def fetch(after: str | None) -> Page:
+        what = name_request(table, connection.field, after)
+        data = client.execute(what, text, {**(variables or {}), "after": after})
+        return parse_page(data.get(connection.field), what)
+
+    return Walk(fetch, connection.field)
+
+
+def walk_of_parent(client: Client, table: Table, read: Nested, parent: str) -> Walk:
+    """Over the nested connection of one parent. Fetching raises `WentAway` and `OtherRecord` too."""
+    text = query.nested_of_one(table, read)
+    field = f"{read.record.field}.{read.field}"
+
+    def fetch(after: str | None) -> Page:
+        what = name_request(table, field, after)
+        record = client.execute(what, text, {"id": parent, "after": after}).get(read.record.field)
+        if record is None:
+            raise WentAway(say("went_away"))
+        if not isinstance(record, dict) or record.get("id") != parent:
+            raise OtherRecord(say("other_record"))
+        page = parse_page(record.get(read.field), what)
+        return page._replace(nodes=adopt(page.nodes, read, parent))
+
+    return Walk(fetch, say("list_of", where=f"{read.within.field}.{read.field}", parent=parent))
+
+
+def adopt(nodes: Sequence[Node], read: Nested, parent: str) -> list[Node]:
+    """The nodes of a parent's nested list, with the parent that they were not asked for."""
+    owner = {"id": parent}
+    return [{**node, read.parent_field: owner} if isinstance(node, dict) else node for node in nodes]
+
+
+def name_request(table: Table, field: str, after: str | None) -> str:
+    """What a request for a page is called in errors."""
+    return say("page_after", table=table.name, field=field, cursor=after) if after else f"{table.name} ({field})"
+
+
+def identify(nodes: Sequence[Node]) -> list[int]:
+    """A number for each record: its id's, or where it has none, that of all it holds."""
+    try:
+        return [hash(node["id"]) for node in nodes]
+    except (KeyError, TypeError):
+        return [hash(identity(node)) for node in nodes]
+
+
+def identity(node: Node) -> str:
+    own = node.get("id") if isinstance(node, dict) else None
+    return own if isinstance(own, str) else json.dumps(node, sort_keys=True)
 
 
 def parse_page(connection: Any, where: str) -> Page:
     """Raises `InvalidResponse` unless the connection has all that was asked of it."""
     try:
         info = connection["pageInfo"]
-        page = Page(connection["nodes"], connection["totalCount"], info["hasNextPage"], info["endCursor"])
-    except (KeyError, TypeError):
+        nodes, total = connection["nodes"], connection["totalCount"]
+        page = Page(nodes, total, info["hasNextPage"], info["endCursor"], find_overlap(connection.get("edges"), nodes))
+    except (AttributeError, KeyError, TypeError):
         page = None
     if (
         page is None
@@ -86,9 +264,26 @@ def parse_page(connection: Any, where: str) -> Page:
         or type(page.total) is not int
         or type(page.more) is not bool
         or not isinstance(page.cursor, (str, type(None)))
+        or not isinstance(page.overlap, (str, type(None)))
     ):
-        raise InvalidResponse(f"Gazelle answered {where} with something that is not a connection's page.")
+        raise InvalidResponse(say("no_page", where=where))
     return page
+
+
+def find_overlap(edges: Any, nodes: Any) -> Any:
+    """The cursor of the record before the last, where a page has it: the schema allows `edges` to be null."""
+    if not isinstance(edges, list) or len(edges) < 2 or len(edges) != len(nodes):
+        return None
+    return edges[-2].get("cursor") if isinstance(edges[-2], dict) else None
+
+
+def count_distinct(numbers: array[int]) -> int:
+    """How many different numbers there are. Sorts them where they are: a copy, or a set, would be memory that grows."""
+    if not numbers:
+        return 0
+    values = numpy.frombuffer(numbers, dtype=numpy.int64)
+    values.sort()
+    return 1 + int(numpy.count_nonzero(values[1:] != values[:-1]))
 
 
 def prefetch(pages: Iterator[Sequence[Node]], name: str) -> Iterator[list[Node]]:

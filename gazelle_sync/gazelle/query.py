@@ -20,6 +20,8 @@ PAGE_OF_LISTS = 100
 BATCH = 25
 
 PAGE_FIELDS = "totalCount pageInfo { hasNextPage endCursor }"
+# Of a list that goes on, a page overlaps the one before: that takes the cursor of the record before the last.
+CURSORS = "edges { cursor }"
 
 
 def selection(table: Table, *, without: str = "") -> str:
@@ -54,15 +56,22 @@ def whole_list(table: Table, scope: Scope) -> str:
     return f"query {table.name}($after: String) {{ {nodes} }}"
 
 
-def rest_of_nested(table: Table, read: Nested) -> str:
+def nested_of_one(table: Table, read: Nested) -> str:
     """The query that reads one parent's nested list, a page at a time (`$id`, `$after`)."""
-    record = f"{read.record.field}({read.record.argument}: $id)"
-    return f"query {table.name}($id: String!, $after: String) {{ {record} {{ {nested(table, read, after=True)} }} }}"
+    record, below = f"{read.record.field}({read.record.argument}: $id)", nested(table, read, after=True)
+    return f"query {table.name}($id: String!, $after: String) {{ {record} {{ id {below} }} }}"
 
 
-def within_parent(table: Table, read: Connection, parent: ByParent) -> str:
-    """The query that reads what the table's connection has for one parent (`$id`, `$after`)."""
-    narrowed = page(read.field, selection(table), read.arguments, f"{parent.argument}: $id")
+def nested_counts(table: Table, read: Nested, scope: Scope) -> str:
+    """The query that reads how long each parent's nested list is, a page of parents at a time (`$after`)."""
+    arguments = f"({read.arguments})" if read.arguments else ""
+    node, limits = f"id {read.field}{arguments} {{ totalCount }}", window(read.within, scope)
+    return f"query {table.name}($after: String) {{ {page(read.within.field, node, read.within.arguments, limits)} }}"
+
+
+def narrowed(table: Table, read: Connection, argument: str) -> str:
+    """The query that reads what the table's connection has where `argument` is one id (`$id`, `$after`)."""
+    narrowed = page(read.field, selection(table), read.arguments, f"{argument}: $id")
     return f"query {table.name}($id: String!, $after: String) {{ {narrowed} }}"
 
 
@@ -76,7 +85,8 @@ def by_ids(table: Table, record: ById, count: int) -> str:
 
 def page(field: str, node: str, *arguments: str, after: bool = True, first: int = PAGE) -> str:
     given = ", ".join(part for part in (f"first: {first}", "after: $after" if after else "", *arguments) if part)
-    return f"{field}({given}) {{ {PAGE_FIELDS} nodes {{ {node} }} }}"
+    cursors = f"{CURSORS} " if after else ""
+    return f"{field}({given}) {{ {PAGE_FIELDS} {cursors}nodes {{ {node} }} }}"
 
 
 def nested(table: Table, read: Nested, *, after: bool = False, first: int = PAGE) -> str:
@@ -93,7 +103,7 @@ def window(connection: Connection, scope: Scope) -> str:
         branch = arguments
         for parent in parents:
             branch = branch.setdefault(parent, {})
-        branch[name] = bound_value(bound, scope)
+        branch[name] = json.dumps(bound_value(bound, scope)) if isinstance(bound, Bound) else bound
     return ", ".join(f"{name}: {literal(value)}" for name, value in arguments.items())
 
 
@@ -106,18 +116,21 @@ def bound_value(bound: Bound, scope: Scope) -> str:
     return (scope.end - timedelta(days=1)).isoformat()
 
 
-def literal(value: object) -> str:
+def literal(value: str | dict[str, Any]) -> str:
+    """A value as GraphQL text; what is a string is that already."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name}: {literal(below)}" for name, below in value.items()) + "}"
-    return json.dumps(value)
+    return value
 
 
 def all_queries(table: Table, scope: Scope) -> Iterable[str]:
     """Every query that reading this table can send."""
     yield whole_list(table, scope)
     if isinstance(table.read, Nested):
-        yield rest_of_nested(table, table.read)
+        yield nested_of_one(table, table.read)
+        yield nested_counts(table, table.read, scope)
     if isinstance(table.deletion_proved_by, ById):
         yield by_ids(table, table.deletion_proved_by, 2)
     if isinstance(table.deletion_proved_by, ByParent) and isinstance(table.read, Connection):
-        yield within_parent(table, table.read, table.deletion_proved_by)
+        for argument in table.deletion_proved_by.arguments.values():
+            yield narrowed(table, table.read, argument)

@@ -18,6 +18,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gazelle_sync.tables.declaration import Column, Table, Type
+from gazelle_sync.translations import say
 
 Row = list[object]
 Columns = Sequence[Sequence[Any]]
@@ -36,6 +37,9 @@ INTEGER_LIMIT = 2**31
 DEFAULT_LOCALE = "en_US"
 # Deeper than any answer that was asked for; Python's own limit is near a thousand.
 DEEPEST = 50
+# Gazelle's ids have some twenty characters. A row of a b-tree has room for 2,704 bytes (PostgreSQL manual, B-Tree,
+# "Implementation"), and a key can have two ids.
+ID_BYTES = 1000
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,10 @@ class RowReader:
 
     def __init__(self, table: Table, zone: ZoneInfo, locale: str = DEFAULT_LOCALE) -> None:
         self.rejects: list[Reject] = []
-        self._fields = [Field(column, zone, locale) for column in table.all_columns]
+        self._fields = [
+            Field(column, zone, locale, is_id=column.name in table.key or column.references is not None)
+            for column in table.all_columns
+        ]
         self._key = itemgetter(*[table.all_columns.index(table.column(name)) for name in table.key])
         self._composite = len(table.key) > 1
 
@@ -99,15 +106,15 @@ class RowReader:
                 row.append(field.read(node))
             except RepairedValue as repair:
                 row.append(repair.value)
-                reasons.append(f"{field.name}: {repair}")
+                reasons.append(say("value_wrong", column=field.name, why=repair))
             except InvalidValue as problem:
                 row.append(None)
-                reasons.append(f"{field.name}: {problem}")
+                reasons.append(say("value_wrong", column=field.name, why=problem))
                 sound = sound and field.nullable
             except KeyError as missing:
                 # Not asked for or not answered is not the same as null: storing null would blank it.
                 row.append(None)
-                reasons.append(f"{field.name}: {missing} is missing from the answer")
+                reasons.append(say("value_missing", column=field.name, field=missing))
                 sound = False
         if reasons:
             self.rejects.append(Reject(self.key(row), "; ".join(reasons), node))
@@ -123,13 +130,13 @@ class RowReader:
 class Field:
     """One column's way from a node to its value."""
 
-    def __init__(self, column: Column, zone: ZoneInfo, locale: str) -> None:
+    def __init__(self, column: Column, zone: ZoneInfo, locale: str, *, is_id: bool) -> None:
         self.name = column.name
         self.nullable = column.nullable
         self._paths = column.paths
         self._getters = [make_getter(path) for path in column.paths]
-        self._convert = make_converter(column.type, zone, locale)
-        at_once = {Type.TEXT: convert_texts, Type.TIMESTAMP: convert_timestamps}
+        self._convert = to_id if is_id else make_converter(column.type, zone, locale)
+        at_once = {Type.TEXT: convert_ids if is_id else convert_texts, Type.TIMESTAMP: convert_timestamps}
         self._convert_all = at_once.get(column.type, self._each_converted)
         self._derive = column.derive
         self.read: Callable[[Any], object] = self._read_derived if self._derive else self._read_plain
@@ -149,11 +156,11 @@ class Field:
         try:
             value = self._getters[0](node)
         except TypeError:
-            raise InvalidValue("the answer is not of the shape that was asked for") from None
+            raise InvalidValue(say("value_of_other_shape")) from None
         if value is None:
             if self.nullable:
                 return None
-            raise InvalidValue("null, where a value is needed")
+            raise InvalidValue(say("value_null"))
         return self._convert(value)
 
     def _read_derived(self, node: Any) -> object:
@@ -166,17 +173,17 @@ class Field:
                 values.append(None if value is None else self._convert(value))
             except TypeError:
                 values.append(None)
-                problems.append(f"{path}: the answer is not of the shape that was asked for")
+                problems.append(say("value_wrong", column=path, why=say("value_of_other_shape")))
             except InvalidValue as problem:
                 # What is sound in the others may do.
                 values.append(None)
-                problems.append(f"{path}: {problem}")
+                problems.append(say("value_wrong", column=path, why=problem))
             except RepairedValue as repaired:
                 values.append(repaired.value)
-                problems.append(f"{path}: {repaired}")
+                problems.append(say("value_wrong", column=path, why=repaired))
         derived = self._derive(*values)
         if derived is None and not self.nullable:
-            raise InvalidValue("; ".join(problems) or "null, where a value is needed")
+            raise InvalidValue("; ".join(problems) or say("value_null"))
         if problems:
             raise RepairedValue(derived, "; ".join(problems))
         return derived
@@ -246,6 +253,15 @@ def convert_texts(values: Sequence[Any]) -> Sequence[object]:
     return values
 
 
+def convert_ids(values: Sequence[Any]) -> Sequence[object]:
+    """The values, if each is null or an id. Raises `InvalidValue` or `UnicodeError`."""
+    lengths = set(map(len, [value for value in values if value is not None]))
+    # A character takes four bytes at most.
+    if 0 in lengths or max(lengths, default=0) > ID_BYTES // 4:
+        raise InvalidValue
+    return convert_texts(values)
+
+
 def convert_timestamps(values: Sequence[Any]) -> Sequence[object]:
     """Each in UTC, as `to_timestamp` has it; faster, where all are written so that every Python reads them."""
     if not TIMESTAMPS.fullmatch("".join([value for value in values if value is not None])):
@@ -256,30 +272,38 @@ def convert_timestamps(values: Sequence[Any]) -> Sequence[object]:
 
 def to_text(value: Any) -> str:
     if type(value) is not str:
-        raise InvalidValue(f"{kind_of(value)}, where text is due")
+        raise InvalidValue(not_as_due(value, "text_due"))
     if UNSTORABLE.search(value):
-        raise RepairedValue(
-            UNSTORABLE.sub(REPLACEMENT, value), "a NUL or a lone surrogate, which PostgreSQL can't hold, was replaced"
-        )
+        raise RepairedValue(UNSTORABLE.sub(REPLACEMENT, value), say("text_repaired"))
+    return value
+
+
+def to_id(value: Any) -> str:
+    """An id of Gazelle's, unchanged: one that had to be repaired would be another record's."""
+    if type(value) is not str:
+        raise InvalidValue(not_as_due(value, "text_due"))
+    if not value:
+        raise InvalidValue(say("id_empty"))
+    if UNSTORABLE.search(value):
+        raise InvalidValue(say("id_unstorable"))
+    if len(value.encode()) > ID_BYTES:
+        raise InvalidValue(say("id_too_long", length=len(value)))
     return value
 
 
 def to_text_array(value: Any) -> list[str]:
     if type(value) is not list or any(type(element) is not str for element in value):
-        raise InvalidValue(f"{kind_of(value)}, where a list of texts is due")
+        raise InvalidValue(not_as_due(value, "texts_due"))
     if any(UNSTORABLE.search(element) for element in value):
-        raise RepairedValue(
-            [UNSTORABLE.sub(REPLACEMENT, element) for element in value],
-            "a NUL or a lone surrogate, which PostgreSQL can't hold, was replaced",
-        )
+        raise RepairedValue([UNSTORABLE.sub(REPLACEMENT, element) for element in value], say("text_repaired"))
     return value
 
 
 def to_integer(value: Any) -> int:
     if type(value) is not int:
-        raise InvalidValue(f"{kind_of(value)}, where a whole number is due")
+        raise InvalidValue(not_as_due(value, "whole_number_due"))
     if not -INTEGER_LIMIT <= value < INTEGER_LIMIT:
-        raise InvalidValue("a number too large for a PostgreSQL integer")
+        raise InvalidValue(say("number_too_large"))
     return value
 
 
@@ -289,57 +313,57 @@ def to_numeric(value: Any) -> Decimal | None:
         return None
     digits = value if type(value) is str else repr(value) if type(value) in (int, float) else ""
     if not NUMBER.fullmatch(digits):
-        raise InvalidValue(f"{kind_of(value)}, where a number is due")
+        raise InvalidValue(not_as_due(value, "number_due"))
     return Decimal(digits)
 
 
 def to_boolean(value: Any) -> bool:
     if type(value) is not bool:
-        raise InvalidValue(f"{kind_of(value)}, where true or false is due")
+        raise InvalidValue(not_as_due(value, "boolean_due"))
     return value
 
 
 def to_date(value: Any) -> date:
     if type(value) is not str or not DATE.fullmatch(value):
-        raise InvalidValue(f"{kind_of(value)}, where a day (YYYY-MM-DD) is due")
+        raise InvalidValue(not_as_due(value, "date_due"))
     try:
         return date.fromisoformat(value)
     except ValueError:
-        raise InvalidValue("a day that is not in the calendar") from None
+        raise InvalidValue(say("no_such_date")) from None
 
 
 def to_timestamp(value: Any) -> datetime:
     """In UTC. Gazelle never sends a time without a zone, and one without could be any hour of the day."""
     found = TIMESTAMP.fullmatch(value) if type(value) is str else None
     if found is None:
-        raise InvalidValue(f"{kind_of(value)}, where a moment (ISO 8601 with a zone) is due")
+        raise InvalidValue(not_as_due(value, "timestamp_due"))
     day, time, fraction, offset = found.groups()
     try:
         return datetime.fromisoformat(
             f"{day}T{time}.{(fraction or '').ljust(6, '0')}{'+00:00' if offset == 'Z' else offset}"
         ).astimezone(timezone.utc)
     except (ValueError, OverflowError):
-        raise InvalidValue("a moment that is not in the calendar") from None
+        raise InvalidValue(say("no_such_timestamp")) from None
 
 
 def to_local(value: Any, zone: ZoneInfo) -> datetime:
     try:
         return to_timestamp(value).astimezone(zone)
     except OverflowError:
-        raise InvalidValue("a moment that is not in the calendar") from None
+        raise InvalidValue(say("no_such_timestamp")) from None
 
 
 def to_json(value: Any) -> Any:
     """A value as it came, if PostgreSQL's jsonb can hold it."""
     found = storable(value, DEEPEST)
     if found != value:
-        raise RepairedValue(found, "a NUL or a lone surrogate, which PostgreSQL can't hold, was replaced")
+        raise RepairedValue(found, say("unstorable_replaced"))
     return value
 
 
 def storable(value: Any, depth: int) -> Any:
     if depth == 0:
-        raise InvalidValue("a value that is nested too deeply")
+        raise InvalidValue(say("nested_too_deeply"))
     if isinstance(value, str):
         return UNSTORABLE.sub(REPLACEMENT, value)
     if isinstance(value, list):
@@ -347,7 +371,7 @@ def storable(value: Any, depth: int) -> Any:
     if isinstance(value, dict):
         return {storable(name, depth - 1): storable(each, depth - 1) for name, each in value.items()}
     if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidValue("a number that is not finite")
+        raise InvalidValue(say("not_finite"))
     return value
 
 
@@ -356,7 +380,7 @@ def to_translated(value: Any, locale: str) -> str | None:
     if type(value) is str:
         return to_text(value)
     if type(value) is not dict or any(type(each) not in (str, NoneType) for each in value.values()):
-        raise InvalidValue(f"{kind_of(value)}, where texts by language are due")
+        raise InvalidValue(not_as_due(value, "translations_due"))
     language = locale.partition("_")[0]
     said = {name: each for name, each in sorted(value.items()) if each and each.strip()}
     nearest = [name for name in said if name.partition("_")[0] == language]
@@ -364,7 +388,7 @@ def to_translated(value: Any, locale: str) -> str | None:
     return None if chosen is None else to_text(said[chosen])
 
 
-def kind_of(value: object) -> str:
-    """What a value is, for a reason that people read; never the value, which may be personal."""
-    names = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "an object"}
-    return "null" if value is None else names.get(type(value), type(value).__name__)
+def not_as_due(value: object, due: str) -> str:
+    """What a value is, and what was `due`; never the value, which may be personal."""
+    names = {bool: "boolean", int: "number", float: "number", str: "text", list: "list", dict: "object"}
+    return say(due, kind=say(f"kind_{names.get(type(value), 'null')}"))

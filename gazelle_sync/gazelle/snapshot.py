@@ -15,8 +15,18 @@ import pandas
 
 from gazelle_sync.gazelle import deletions, query
 from gazelle_sync.gazelle.client import Client
-from gazelle_sync.gazelle.errors import InvalidResponse
-from gazelle_sync.gazelle.pages import Node, WentAway, parse_page, prefetch, read_pages
+from gazelle_sync.gazelle.errors import InvalidResponse, Unanswered
+from gazelle_sync.gazelle.pages import (
+    Node,
+    OtherRecord,
+    Walk,
+    WentAway,
+    adopt,
+    parse_page,
+    prefetch,
+    walk_connection,
+    walk_of_parent,
+)
 from gazelle_sync.gazelle.rows import Columns, Reject, RowReader
 from gazelle_sync.tables.declaration import (
     Bound,
@@ -27,6 +37,7 @@ from gazelle_sync.tables.declaration import (
     Scope,
     Table,
 )
+from gazelle_sync.translations import say
 
 # At level DEBUG: a line per page is for who watches, and Dagster would store each as an event.
 progress = logging.getLogger("gazelle_sync.progress")
@@ -47,22 +58,39 @@ class Snapshot:
         self.columns = [column.name for column in table.all_columns]
         self._names = pandas.Index(self.columns)
         self.doubts: list[str] = []
+        # By id, or by the id of whose list was asked for.
+        self.unproved: dict[str, str] = {}
+        self.unanswered = 0
         self.seen = 0
         self.expected = 0
         self.not_gone: set[tuple[str, ...]] = set()
         self.reader = RowReader(table, scope.zone)
         self._own_date = self._date_column()
+        # Of a nested list: a number for each parent, and how many records it had.
+        self._parents, self._counts = array("q"), array("q")
 
     @property
     def rejects(self) -> list[Reject]:
         return self.reader.rejects
 
+    @property
+    def is_of_all(self) -> bool:
+        """Whether the scope is all that the table has: tables without a date are always read whole."""
+        return self.scope.whole or self.table.partitioned_by is None
+
     def pages(self) -> Iterator[pandas.DataFrame]:
         """Raises `GazelleError`; what was read until then proves nothing."""
-        self.doubts, self.seen, self.expected = [], 0, 0
+        self.doubts, self.unproved = [], {}
+        self.seen = self.expected = self.unanswered = 0
+        self._parents, self._counts = array("q"), array("q")
         self.reader.rejects.clear()
         read = self.table.read
-        nodes = self._read_plain_list(read) if isinstance(read, PlainList) else self._read_connection(read)
+        if isinstance(read, PlainList):
+            nodes = self._read_plain_list(read)
+        elif isinstance(read, Connection):
+            nodes = self._read_connection(read)
+        else:
+            nodes = self._read_nested(read)
         beyond = 0
         for block in prefetch(nodes, self.table.name):
             columns = self.reader.columns(block)
@@ -80,11 +108,30 @@ class Snapshot:
         self.seen -= beyond
         self.expected -= beyond
 
-    def confirm(self, missing: Iterable[Missing]) -> Iterator[pandas.DataFrame]:
-        """Asks for records that a read did not show, one by one: the rows of those that exist after all.
+    def look_again(self) -> Iterator[pandas.DataFrame]:
+        """Of a nested list, the records of each parent whose list is not as long as it was when it was read.
 
-        Afterwards `not_gone` has the keys of all that must not be marked as gone: those that exist,
-        and those about which nothing could be proved. Raises `GazelleError`.
+        A record that moves to a parent whose list was read before is in neither list. Where the record is stored, it
+        is asked for; before a table's first load nothing is. Raises `GazelleError`.
+        """
+        read = self.table.read
+        if not isinstance(read, Nested):
+            return
+        counted = dict(zip(self._parents, self._counts, strict=True))
+        walk = self._walk(query.nested_counts(self.table, read, self.scope), read.within)
+        for parents in walk.pages():
+            for parent in parents:
+                count = count_of(parent, read)
+                if count is not None and counted.get(hash(parent["id"])) != count:
+                    nodes = self._read_whole_nested(read, parent["id"])
+                    if nodes is not None:
+                        yield self.frame(self.reader.columns(nodes))
+
+    def confirm(self, missing: Iterable[Missing]) -> Iterator[pandas.DataFrame]:
+        """Asks for records that a read did not show: the rows of those that exist after all.
+
+        Afterwards `not_gone` has the keys of all that must not be marked as gone: those that exist, and those about
+        which nothing could be proved; `unproved` says why, where Gazelle's answer was no answer. Raises `GazelleError`.
         """
         self.not_gone = set()
         return deletions.confirm(self, missing)
@@ -95,82 +142,80 @@ class Snapshot:
         data = self.client.execute(self.table.name, query.whole_list(self.table, self.scope), {})
         nodes = data.get(read.field)
         if not isinstance(nodes, list):
-            raise InvalidResponse(f"Gazelle answered {self.table.name} without the list {read.field}.")
+            raise InvalidResponse(say("list_missing", what=self.table.name, field=read.field))
         if not nodes:
-            self.doubts.append("the list is empty, and it has no count that would confirm it")
-        self._note_null_nodes(nodes)
+            self.doubts.append(say("list_is_empty"))
+        self._note_nulls(nodes.count(None))
         self.seen = self.expected = len(nodes)
         yield [node for node in nodes if node is not None]
 
-    def _read_connection(self, read: Connection | Nested) -> Iterator[Sequence[Node]]:
-        outer = read.within if isinstance(read, Nested) else read
-        text = query.whole_list(self.table, self.scope)
-        # A number per record, not its id: a million ids would cost a hundred megabytes.
-        ids = array("q")
-        nameless = 0
-        first_total = last_total = None
-        for page in read_pages(self.client, self.table.name, text, {}, (outer.field,)):
-            last_total = page.total
-            first_total = page.total if first_total is None else first_total
-            self._note_null_nodes(page.nodes)
-            nodes = [node for node in page.nodes if node is not None]
-            for node in nodes:
-                if isinstance(node, dict) and isinstance(node.get("id"), str):
-                    ids.append(hash(node["id"]))
-                else:
-                    nameless += 1
-            if isinstance(read, Nested):
-                nodes = [child for node in nodes for child in self.read_children(read, node)]
-            else:
-                self.expected = page.total
+    def _read_connection(self, read: Connection) -> Iterator[Sequence[Node]]:
+        walk = self._walk(query.whole_list(self.table, self.scope), read)
+        for nodes in walk.pages():
+            self.seen += len(nodes)
+            self.expected = walk.total
+            yield nodes
+        # The start may have been looked at once more, and have been counted anew.
+        self.expected = walk.total
+        self._note_walk(walk)
+
+    def _read_nested(self, read: Nested) -> Iterator[Sequence[Node]]:
+        walk = self._walk(query.whole_list(self.table, self.scope), read.within)
+        for parents in walk.pages():
+            nodes = [child for parent in parents for child in self._read_children(read, parent)]
             self.seen += len(nodes)
             yield nodes
-        distinct = nameless + count_distinct(ids)
-        if not first_total == last_total == distinct:
-            self.doubts.append(
-                f"{outer.field} shifted while it was read: {distinct} different records were seen, and "
-                f"{first_total} announced at the start, {last_total} at the end"
-            )
+        self._note_walk(walk)
 
-    def read_children(self, read: Nested, parent: Node) -> list[Node]:
-        """Every node of the parent's nested connection, each with its parent in the field `back`."""
+    def _read_children(self, read: Nested, parent: Node) -> Sequence[Node]:
+        """Every node of the parent's nested connection, each with its parent in the field `parent_field`."""
         where = f"{read.within.field}.{read.field}"
         if not isinstance(parent, dict) or not isinstance(parent.get("id"), str):
-            self.doubts.append(f"{read.within.field} has a record without an id, whose {read.field} can't be told")
+            self.doubts.append(say("parent_without_id", where=read.within.field, field=read.field))
             return []
         connection = parent.get(read.field)
         if connection is None:
             # The schema allows null here; nothing is concluded from it: what is stored is asked for again.
             return []
-        first = parse_page(connection, where)
-        nodes = list(first.nodes)
-        total = first.total
-        if first.more:
-            text = query.rest_of_nested(self.table, read)
-            at = (read.record.field, read.field)
-            try:
-                for page in read_pages(
-                    self.client, self.table.name, text, {"id": parent["id"], "after": first.cursor}, at
-                ):
-                    nodes.extend(page.nodes)
-                    total = page.total
-            except WentAway:
-                self.doubts.append(f"{where} of {parent['id']}: the record went away while it was read")
-        self.expected += total
-        self._note_null_nodes(nodes)
-        if not len(nodes) == first.total == total:
-            self.doubts.append(
-                f"{where} of {parent['id']}: {len(nodes)} records were seen, {first.total} announced at the "
-                f"start, {total} at the end"
-            )
-        owner = {"id": parent["id"]}
-        return [
-            {**node, read.parent_field: owner} if isinstance(node, dict) else node for node in nodes if node is not None
-        ]
+        page = parse_page(connection, where)
+        nodes: Sequence[Node] = page.nodes
+        if page.more:
+            # Read anew from its start, so that it is one list, and what shifts in it is noticed.
+            nodes = self._read_whole_nested(read, parent["id"]) or ()
+        else:
+            self.expected += page.total
+            self._note_nulls(page.nodes.count(None))
+            if len(page.nodes) != page.total:
+                seen, at = len(page.nodes), say("list_of", where=where, parent=parent["id"])
+                self.doubts.append(say("list_shifted", where=at, seen=seen, start=page.total, end=page.total))
+            nodes = [node for node in adopt(page.nodes, read, parent["id"]) if node is not None]
+        self._parents.append(hash(parent["id"]))
+        self._counts.append(len(nodes))
+        return nodes
 
-    def _note_null_nodes(self, nodes: Sequence[Node]) -> None:
-        if empty := sum(node is None for node in nodes):
-            self.doubts.append(f"{empty} records came as null")
+    def _read_whole_nested(self, read: Nested, parent: str) -> list[Node] | None:
+        """All that one parent has; None, with a doubt, if that can't be told."""
+        walk = walk_of_parent(self.client, self.table, read, parent)
+        try:
+            nodes = [node for page in walk.pages() for node in page]
+        except (WentAway, OtherRecord, Unanswered) as error:
+            self.doubts.append(f"{walk.where}: {error}")
+            return None
+        self.expected += walk.total
+        self._note_walk(walk)
+        return nodes
+
+    def _walk(self, text: str, connection: Connection) -> Walk:
+        return walk_connection(self.client, self.table, text, connection)
+
+    def _note_walk(self, walk: Walk) -> None:
+        self._note_nulls(walk.nulls)
+        if doubt := walk.find_doubt():
+            self.doubts.append(doubt)
+
+    def _note_nulls(self, count: int) -> None:
+        if count:
+            self.doubts.append(say("null_records", count=count))
 
     # Rows
 
@@ -199,10 +244,10 @@ class Snapshot:
         return [list(compress(column, within)) for column in columns]
 
 
-def count_distinct(numbers: array[int]) -> int:
-    """How many different numbers there are. Sorts them where they are: a copy, or a set, would be memory that grows."""
-    if not numbers:
-        return 0
-    values = numpy.frombuffer(numbers, dtype=numpy.int64)
-    values.sort()
-    return 1 + int(numpy.count_nonzero(values[1:] != values[:-1]))
+def count_of(parent: Node, read: Nested) -> int | None:
+    """How long a parent's nested list is; None where the answer does not say."""
+    if not isinstance(parent, dict) or not isinstance(parent.get("id"), str):
+        return None
+    below = parent.get(read.field)
+    count = below.get("totalCount") if isinstance(below, dict) else None
+    return count if type(count) is int else None

@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 import requests
 
-from gazelle_sync.gazelle.errors import NotAuthorized, Refused, Retryable, Unavailable
+from gazelle_sync.gazelle.errors import NotAuthorized, Refused, Retryable, Unanswered, Unavailable
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -215,10 +215,11 @@ class Transport:
         wait = random.uniform(0.5, 1.0) * min(0.5 * 2 ** min(attempt - 1, 5), 15.0)  # noqa: S311
         wait = max(wait, failure.retry_after or 0.0)
         if time.monotonic() + wait > deadline or (failure.tries and stumbles >= failure.tries):
-            raise Unavailable(
+            message = (
                 f"Gazelle could not answer {what} in {attempt} attempts; the last one: {failure}. "
                 "Nothing was changed for this table. Run the sync again when Gazelle is well."
-            ) from None
+            )
+            raise (Unavailable(message) if failure.places is None else Unanswered(message, failure.places)) from None
         logger.warning("%s: %s; attempt %d follows in %.1f s", what, failure, attempt + 1, wait)
         with self._counting:
             self.retries += 1

@@ -21,9 +21,10 @@ from gazelle_sync import warehouse
 from gazelle_sync.alerts import Alerts, Incident, Kind, send_heartbeat
 from gazelle_sync.files import hold_lock, replace_file
 from gazelle_sync.jobs import NIGHTLY_TAG
-from gazelle_sync.monitoring.freshness import is_fresh
+from gazelle_sync.monitoring.freshness import find_as_of, is_fresh
 from gazelle_sync.resources import AlertsResource, PostgresResource
 from gazelle_sync.tables import TABLES
+from gazelle_sync.translations import say
 
 logger = logging.getLogger(__name__)
 
@@ -192,18 +193,20 @@ class Watcher:
     def _look_for_stale_tables(self) -> None:
         """By the log, which knows what a load covered: the backfill of an old month makes nothing fresh."""
         try:
-            covered = warehouse.read_covered(self._engine, TABLES)
+            coverage = warehouse.read_coverage(self._engine, TABLES)
         except warehouse.WarehouseError as error:
             # A run that can't reach the database fails, and that is told.
             logger.warning("whether tables are stale could not be looked up: %s", error)
             return
-        for name, at in covered.items():
-            if at is None:
-                continue
-            if not is_fresh(at):
-                self._open(Kind.TABLE_STALE, f"stale:{name}", name, at, f"last read {at:%Y-%m-%d %H:%M} UTC", None)
-            else:
-                self._alerts.resolve(f"stale:{name}", at)
+        today = datetime.now(timezone.utc).date()
+        for name, each in coverage.items():
+            fresh, known = is_fresh(each), find_as_of(each, today)
+            if fresh:
+                self._alerts.resolve(f"stale:{name}", known)
+            elif fresh is False:
+                since = known or find_as_of(each, today, proved=False) or datetime.now(timezone.utc)
+                why = say("known_as_of" if known else "never_proved", at=f"{since:%Y-%m-%d %H:%M}")
+                self._open(Kind.TABLE_STALE, f"stale:{name}", name, since, why, None)
 
     def _read_events(self, record: RunRecord, kind: DagsterEventType) -> list[DagsterEvent]:
         records = self._instance.get_records_for_run(record.dagster_run.run_id, of_type=kind).records
@@ -244,9 +247,20 @@ def reason_of_event(event: DagsterEvent) -> str:
     return reason_of(error) if error else event.message or "no reason given"
 
 
-def reason_of(error: Any) -> str:
+def is_caused_by(event: DagsterEvent, kind: type[Exception]) -> bool:
+    """Whether a step or a run failed because of such an error."""
+    error = getattr(event.event_specific_data, "error", None)
+    return error is not None and innermost(error).cls_name == kind.__name__
+
+
+def innermost(error: Any) -> Any:
     while error.cause is not None:
         error = error.cause
+    return error
+
+
+def reason_of(error: Any) -> str:
+    error = innermost(error)
     if (error.cls_name or "").endswith("DagsterExecutionInterruptedError"):
         return "interrupted"
     # Dagster puts the class in front, with its module.

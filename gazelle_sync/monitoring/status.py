@@ -12,13 +12,17 @@ from sqlalchemy import Engine
 from gazelle_sync import warehouse
 from gazelle_sync.monitoring.freshness import is_fresh
 from gazelle_sync.tables import TABLES
-from gazelle_sync.warehouse import OpenReject, RunLine, TableStatus
+from gazelle_sync.warehouse import MirroredAccount, OpenReject, RunLine, TableStatus
 
 
 @dataclass(frozen=True)
 class Status:
-    """What there is to see. `fresh` says of each table whether it is; None for one that was never read whole."""
+    """What there is to see. `fresh` says of each table whether it is; None for one that was never read whole.
 
+    `account` is None where nothing was synced yet.
+    """
+
+    account: MirroredAccount | None
     tables: list[TableStatus]
     fresh: dict[str, bool | None]
     runs: list[RunLine]
@@ -27,10 +31,11 @@ class Status:
 
 def read_status(engine: Engine) -> Status:
     """Raises `WarehouseError`."""
-    covered = warehouse.read_covered(engine, TABLES)
+    coverage = warehouse.read_coverage(engine, TABLES)
     return Status(
+        warehouse.read_mirrored_account(engine),
         warehouse.read_status(engine, TABLES),
-        {name: None if at is None else is_fresh(at) for name, at in covered.items()},
+        {name: is_fresh(each) for name, each in coverage.items()},
         warehouse.read_recent_runs(engine),
         warehouse.read_open_rejects(engine),
     )

@@ -68,7 +68,8 @@ def render_page(status: Status, zone: ZoneInfo, say: Speech) -> str:
     return f"""<!doctype html>
 <html lang="{say.language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>gazelle-sync</title><style>{STYLE}</style></head><body>
-<h1>gazelle-sync</h1><p class="quiet">{say("as_of", at=moment(datetime.now(timezone.utc)))} ({escape(zone.key)})</p>
+<h1>gazelle-sync</h1>{name_account(status, say)}
+<p class="quiet">{say("as_of", at=moment(datetime.now(timezone.utc)))} ({escape(zone.key)})</p>
 <h2>{say("tables")}</h2>
 <table><tr>{headings(say, "table", "rows", "last", "fresh", "status", "reason")}</tr>{tables}</table>
 <h2>{say("rows_per_table")}</h2>{bars([(table.table, table.rows or 0) for table in status.tables])}
@@ -77,6 +78,14 @@ def render_page(status: Status, zone: ZoneInfo, say: Speech) -> str:
 {f"<table><tr>{headings(say, 'table', 'record', 'reason', 'since')}</tr>{rejects}</table>" if status.rejects else ""}
 </body></html>
 """
+
+
+def name_account(status: Status, say: Speech) -> str:
+    if status.account is None:
+        return ""
+    return (
+        f"<p>{escape(say('mirrored_account', company=status.account.company_name, id=status.account.company_id))}</p>"
+    )
 
 
 def headings(say: Speech, *names: str) -> str:

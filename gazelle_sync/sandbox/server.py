@@ -1,6 +1,6 @@
 """The sandbox over HTTP: the GraphQL endpoint, OAuth, and a small control surface for other processes.
 
-Who may ask, what goes wrong on the way, and what was asked. The data is in `account.py`, the meaning of a query
+Who may ask, what goes wrong on the way, and what was asked. The data is in `account/`, the meaning of a query
 in `graphql_api.py`, what a fault is in `faults.py`.
 """
 
@@ -27,14 +27,18 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from gazelle_sync.sandbox.account import ID_PREFIXES, Account
-from gazelle_sync.sandbox.faults import GRAPHQL_PATH, Fault, Faults, spoil
-from gazelle_sync.sandbox.graphql_api import GraphQLApi, asked_cursor
+from gazelle_sync.sandbox.bodies import response as response_of
+from gazelle_sync.sandbox.faults import GRAPHQL_PATH, KINDS, Fault, Faults, conditions_of
+from gazelle_sync.sandbox.graphql_api import GraphQLApi, page_asked_for
 from gazelle_sync.sandbox.oauth import Refused, TokenIssuer
+from gazelle_sync.sandbox.schema import schema
+from gazelle_sync.sandbox.spoiling import spoil
 
 AUTHORIZE_PATH = "/developer/oauth/authorize"
 TOKEN_PATH = "/developer/oauth/token"  # noqa: S105 -- an address, not a secret
 _REQUESTS_KEPT = 100_000
-_GATEWAY_PAGE = "<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>cloudflare</body></html>"
+# What other processes may set, besides faults.
+_OPTIONS = ["latency", "latency_per_record", "page_cap", "opaque_cursors", "usual_filters"]
 
 
 @dataclass(frozen=True)
@@ -51,22 +55,15 @@ class Request:
     status: int
 
 
-class _Dropped(Response):
-    """Announces the whole body and sends half: the server then closes the connection, as a broken one does."""
-
-    def __init__(self, body: bytes, status: int) -> None:
-        announced = {"Content-Length": str(len(body))}
-        super().__init__(body[: len(body) // 2], status, announced, "application/json")
-
-
 class Sandbox:
     """A stand-in for Gazelle on this machine: its API at `url` + "/graphql/private/", its OAuth at
     `url` + "/developer/oauth/authorize" and ".../token".
 
     A context manager (or `start`/`stop`) that serves from a background thread; `serve_forever` serves in the
-    foreground. `account`, `latency` (seconds a request), `page_cap`, `opaque_cursors`, `access_token_lifetime`,
-    `rotate_refresh_tokens` and `omit_refresh_token_in_reply` may be changed while it runs. It takes `api_key`,
-    and the tokens of its OAuth app (`client_id`, `client_secret`); everybody is authorized at once.
+    foreground. `account`, `latency` (seconds a request), `latency_per_record` (seconds a record, on every level),
+    `page_cap`, `usual_filters`, `opaque_cursors`, `access_token_lifetime`, `rotate_refresh_tokens` and
+    `omit_refresh_token_in_reply` may be changed while it runs. It takes `api_key`, and the tokens of its OAuth app
+    (`client_id`, `client_secret`); everybody is authorized at once.
     """
 
     api_key = "sandbox-api-key"
@@ -82,6 +79,7 @@ class Sandbox:
         page_cap: int = 100,
         opaque_cursors: bool = False,
         latency: float = 0.0,
+        latency_per_record: float = 0.0,
         access_token_lifetime: float = 2_592_000,
         rotate_refresh_tokens: bool = True,
         omit_refresh_token_in_reply: bool = False,
@@ -91,6 +89,7 @@ class Sandbox:
         self.host = host
         self.port = port
         self.latency = latency
+        self.latency_per_record = latency_per_record
         self.faults = Faults()
         self.tokens = TokenIssuer(
             self.client_id,
@@ -133,6 +132,15 @@ class Sandbox:
         self._api.opaque_cursors = value
 
     @property
+    def usual_filters(self) -> dict[str, dict[str, Any]]:
+        """The filters that a list of a kind has unasked, as `{"invoices": {"archived": False}}`; see `GraphQLApi`."""
+        return self._api.usual_filters
+
+    @usual_filters.setter
+    def usual_filters(self, value: dict[str, dict[str, Any]]) -> None:
+        self._api.usual_filters = value
+
+    @property
     def access_token_lifetime(self) -> float:
         """Seconds; for the tokens issued from now on."""
         return self.tokens.access_token_lifetime
@@ -159,7 +167,7 @@ class Sandbox:
     def omit_refresh_token_in_reply(self, value: bool) -> None:
         self.tokens.omit_refresh_token_in_reply = value
 
-    # -- its life ---------------------------------------------------------------------------------------------------
+    # -- its life ----------------------------------------------------------------------------------------------------
 
     @property
     def url(self) -> str:
@@ -177,6 +185,8 @@ class Sandbox:
             if not self._thread.is_alive() or monotonic() > deadline:
                 raise RuntimeError(f"The sandbox did not start on {self.host}:{self.port}")
             sleep(0.005)
+        # It takes 70 ms to make, and whoever starts a sandbox has other things to wait for before the first request.
+        Thread(target=schema, name="sandbox schema", daemon=True).start()
         return self
 
     def stop(self) -> None:
@@ -233,7 +243,7 @@ class Sandbox:
         self._server = uvicorn.Server(config)
         return self._server
 
-    # -- for tests --------------------------------------------------------------------------------------------------
+    # -- for tests ---------------------------------------------------------------------------------------------------
 
     @property
     def requests(self) -> list[Request]:
@@ -252,7 +262,7 @@ class Sandbox:
         """Nothing issued so far is worth anything: a person has to authorize again."""
         self.tokens.revoke_everything()
 
-    # -- endpoints --------------------------------------------------------------------------------------------------
+    # -- endpoints ---------------------------------------------------------------------------------------------------
 
     def _app(self) -> Starlette:
         app = Starlette(
@@ -265,6 +275,8 @@ class Sandbox:
                 Route("/sandbox/requests", self._count_requests, methods=["GET"]),
                 Route("/sandbox/faults", self._set_fault, methods=["POST"]),
                 Route("/sandbox/faults", self._clear_faults, methods=["DELETE"]),
+                Route("/sandbox/options", self._set_options, methods=["PATCH"]),
+                Route("/sandbox/company", self._edit_company, methods=["PATCH"]),
                 Route("/sandbox/records/{kind}", self._add_record, methods=["POST"]),
                 Route("/sandbox/records/{kind}/{id}", self._edit_record, methods=["PATCH", "DELETE"]),
             ]
@@ -280,56 +292,60 @@ class Sandbox:
         except (ValueError, KeyError, TypeError, AttributeError):
             asked, query, variables = None, "", {}
 
-        def handle() -> tuple[int, dict[str, Any]]:
+        def handle(faults: list[Fault]) -> tuple[int, dict[str, Any]]:
             if not self._is_authorized(http):
                 return 401, {"error": "Unauthorized"}
             if asked is None:
                 return 400, {"error": "The body is not JSON with a `query`"}
-            return 200, self._api.execute(query, variables, asked.get("operationName"))
+            conditions = conditions_of(faults, self.account)
+            answer = self._api.execute(query, variables, asked.get("operationName"), conditions)
+            for fault in faults:
+                answer = spoil(answer, fault, after)
+            return 200, answer
 
-        return await self._answer(http, query, variables, asked_cursor(query, variables), handle)
+        first, after = page_asked_for(query, variables)
+        return await self._answer(
+            http, query, variables, self.faults.striking(GRAPHQL_PATH, query, after, first), handle
+        )
 
     async def _token(self, http: HttpRequest) -> Response:
         form = {name: values[-1] for name, values in parse_qs((await http.body()).decode(errors="replace")).items()}
 
-        def handle() -> tuple[int, dict[str, Any]]:
+        def handle(_: list[Fault]) -> tuple[int, dict[str, Any]]:
             try:
                 return 200, self.tokens.exchange(form)
             except Refused as refused:
                 return refused.status, {"error": refused.error, "error_description": "Refused by the sandbox"}
 
-        return await self._answer(http, "", form, None, handle)
+        return await self._answer(http, "", form, self.faults.striking(TOKEN_PATH, "", None), handle)
 
     async def _answer(
         self,
         http: HttpRequest,
         query: str,
         variables: dict[str, Any],
-        after: str | None,
-        handle: Callable[[], tuple[int, dict[str, Any]]],
+        faults: list[Fault],
+        handle: Callable[[list[Fault]], tuple[int, dict[str, Any]]],
     ) -> Response:
         """Lets `handle` answer, with the faults that strike this request around it, and records the request."""
-        path = http.url.path
-        faults = self.faults.striking(path, query, after)
         await asyncio.sleep(self.latency + sum(fault.seconds for fault in faults if fault.kind == "delay"))
         refusal = next((fault for fault in faults if fault.kind == "status"), None)
         if refusal is not None:
-            response: Response = PlainTextResponse(refusal.message, refusal.status, headers=refusal.headers)
+            response: Response = PlainTextResponse(refusal.message, refusal.status, headers=refusal.response_headers)
         else:
-            self._mutate(faults, "before")
-            status, answer = handle()
-            if status == 200 and path == GRAPHQL_PATH:
-                for fault in faults:
-                    answer = spoil(answer, fault, after)
-            response = _response(status, answer, {fault.kind for fault in faults})
-            self._mutate(faults, "after")
-        self._requests.append(Request(path, query, variables, dict(http.headers), response.status_code))
+            self._change_account(faults, "before")
+            status, answer = handle(faults)
+            if self.latency_per_record:
+                await asyncio.sleep(self.latency_per_record * _count_records(answer))
+            response = response_of(status, answer, faults)
+            self._change_account(faults, "after")
+        self._requests.append(Request(http.url.path, query, variables, dict(http.headers), response.status_code))
         return response
 
-    def _mutate(self, faults: list[Fault], when: str) -> None:
+    def _change_account(self, faults: list[Fault], when: str) -> None:
         for fault in faults:
-            if fault.mutate is not None and fault.when == when:
-                fault.mutate(self.account)
+            if fault.when == when:
+                fault.apply(self.account)
 
     def _is_authorized(self, http: HttpRequest) -> bool:
         bearer, api_key = http.headers.get("authorization"), http.headers.get("x-gazelle-api-key")
@@ -351,7 +367,7 @@ class Sandbox:
         self._requests.append(Request(AUTHORIZE_PATH, "", dict(asked), dict(http.headers), 302))
         return RedirectResponse(f"{redirect_uri}{'&' if '?' in redirect_uri else '?'}{urlencode(given)}", 302)
 
-    # -- the control surface ----------------------------------------------------------------------------------------
+    # -- the control surface -----------------------------------------------------------------------------------------
 
     async def _about(self, http: HttpRequest) -> Response:
         about = {
@@ -363,6 +379,7 @@ class Sandbox:
                 "client_id": self.client_id,
                 "client_secret": self.client_secret,
             },
+            "faults": KINDS,
             "records": {kind: len(self.account.records(kind)) for kind in ID_PREFIXES},
             "requests": len(self._requests),
         }
@@ -385,6 +402,21 @@ class Sandbox:
     async def _clear_faults(self, http: HttpRequest) -> Response:
         self.faults.clear()
         return Response(status_code=204)
+
+    async def _set_options(self, http: HttpRequest) -> Response:
+        given = await _json_object(http)
+        if given is None or not given.keys() <= set(_OPTIONS):
+            return JSONResponse({"error": f"Wanted: a JSON object with {_OPTIONS}"}, 400)
+        for name, value in given.items():
+            setattr(self, name, value)
+        return JSONResponse({name: getattr(self, name) for name in _OPTIONS})
+
+    async def _edit_company(self, http: HttpRequest) -> Response:
+        given = await _json_object(http)
+        if given is None:
+            return JSONResponse({"error": "Wanted: a JSON object"}, 400)
+        self.account.company.update(given)
+        return JSONResponse(self.account.company)
 
     async def _add_record(self, http: HttpRequest) -> Response:
         given = await _json_object(http)
@@ -409,21 +441,18 @@ class Sandbox:
         return JSONResponse(records[id_])
 
 
+def _count_records(value: Any) -> int:
+    """How many records an answer brings, on every level: the objects in its lists."""
+    if isinstance(value, dict):
+        return sum(map(_count_records, value.values()))
+    if isinstance(value, list):
+        return sum(isinstance(each, dict) + _count_records(each) for each in value)
+    return 0
+
+
 async def _json_object(http: HttpRequest) -> dict[str, Any] | None:
     try:
         given = json.loads(await http.body())
     except ValueError:
         return None
     return given if isinstance(given, dict) else None
-
-
-def _response(status: int, answer: dict[str, Any], kinds: set[str]) -> Response:
-    # UTF-8 as Gazelle sends it; a lone surrogate, which UTF-8 has no bytes for, goes as its JSON escape.
-    body = json.dumps(answer, ensure_ascii=False).encode("utf-8", "backslashreplace")
-    if "html" in kinds:
-        return Response(_GATEWAY_PAGE, media_type="text/html")
-    if "truncated" in kinds:
-        body = body[: len(body) // 2]
-    if "dropped" in kinds:
-        return _Dropped(body, status)
-    return Response(body, status, media_type="application/json")

@@ -1,7 +1,7 @@
 """appointment_pianos: every piano of every appointment."""
 
 from gazelle_sync.tables.appointments import EVENTS
-from gazelle_sync.tables.declaration import ById, ByParent, Group, Nested, Table, boolean, reference
+from gazelle_sync.tables.declaration import ById, ByParent, Group, Nested, Settled, Table, boolean, reference
 
 APPOINTMENT_PIANOS = Table(
     name="appointment_pianos",
@@ -12,7 +12,9 @@ APPOINTMENT_PIANOS = Table(
         field="allEventPianos",
         parent_field="event",
     ),
-    deletion_proved_by=ByParent("appointment_external_id"),
+    deletion_proved_by=ByParent(
+        "appointment_external_id", settled=Settled("appointment_external_id.status", ("CANCELED",))
+    ),
     key=("appointment_external_id", "piano_external_id"),
     partitioned_by="appointment_external_id.appointment_date",
     hourly=True,

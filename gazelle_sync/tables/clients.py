@@ -69,7 +69,7 @@ CLIENTS = Table(
         text("status", "status", "ACTIVE, INACTIVE, PROSPECT, NEW."),
         tags("tags", "Tags put on the client in Gazelle."),
         text("client_type", "clientType", "Kind of client, as the company names it."),
-        text("locale", "localization.locale", "The client's language and region, when not the company's."),
+        text("locale", "defaultClientLocalization.locale", "The language and region to use with the client."),
         text("lifecycle_state", "lifecycleState", "Where the client stands in the reminder cycle."),
         reference("preferred_technician", "preferredTechnicianId", "Who the client wants to come.", to="users"),
         text("personal_notes", "personalNotes", "Notes about the person.", personal=True),

@@ -42,7 +42,8 @@ class Column:
     `path` is dotted (`defaultContact.defaultEmail.email`); null anywhere on it is null. A field may have arguments,
     as GraphQL writes them (`phoneNumber(format: NATIONAL)`). `fields` is what is asked for below it. With `derive`,
     the column is a pure function of the values at `paths`, already converted to `type`. A `required` column may be
-    null in the database, so that no record is lost, but a row check says of every row that it must not.
+    null in the database, so that no record is lost, but a row check says of every row that it must not. `authorship`
+    is a reference to whoever made the record, who may have left since.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Column:
     required: bool = False
     personal: bool = False
     fields: str = ""
+    authorship: bool = False
     derive: Callable[..., object] | None = None
 
 
@@ -116,13 +118,31 @@ def tags(path: str, comment: str) -> Column:
     return Column("tags", Type.TEXT_ARRAY, (path,), comment, nullable=False)
 
 
-def reference(thing: str, path: str, comment: str, *, to: str, nullable: bool = True, required: bool = False) -> Column:
+def reference(
+    thing: str,
+    path: str,
+    comment: str,
+    *,
+    to: str,
+    nullable: bool = True,
+    required: bool = False,
+    authorship: bool = False,
+) -> Column:
     """`<thing>_external_id`, pointing at `<to>.external_id`. It is a relation, and no dependency (see `Table.after`).
 
     The foreign key is made when a table `to` is declared; until then the id alone is kept.
     """
     name = f"{thing}_external_id"
-    return Column(name, Type.TEXT, (path,), comment, nullable=nullable, references=to, required=required)
+    return Column(
+        name,
+        Type.TEXT,
+        (path,),
+        comment,
+        nullable=nullable,
+        references=to,
+        required=required,
+        authorship=authorship,
+    )
 
 
 class Rule(Enum):
@@ -165,13 +185,14 @@ class Connection:
     """A Relay connection at the root of the API, read to its end.
 
     `arguments` is GraphQL text that never changes. `window` says which arguments limit the read to a
-    scope of business dates: `{"filters.dateGet": Bound.FIRST_DAY}`. `each` has further arguments, of which every one
-    is a list of its own; the table is all of them together (archived invoices, and those that are not).
+    scope of business dates: `{"filters.dateGet": Bound.FIRST_DAY}`; GraphQL text in place of a bound never changes.
+    `each` has further arguments, of which every one is a list of its own; the table is all of them together (archived
+    invoices, and those that are not).
     """
 
     field: str
     arguments: str = ""
-    window: Mapping[str, Bound] = dataclasses.field(default_factory=dict)
+    window: Mapping[str, Bound | str] = dataclasses.field(default_factory=dict)
     each: tuple[str, ...] = ("",)
 
 
@@ -188,11 +209,24 @@ class PlainList:
 
 
 @dataclass(frozen=True)
+class Settled:
+    """A state in which a record may no longer be listed, though it exists: `column` has one of `values`.
+
+    `column` is `relation.column` where the state is a parent's. Such a record is asked for when it gets there, and
+    afterwards by reads of all history only: a nightly run would ask for more of them each night.
+    """
+
+    column: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ById:
     """A record asked for alone: `field(argument: "cli_1")`. Null means that it does not exist (any more)."""
 
     field: str
     argument: str
+    settled: Settled | None = None
 
 
 @dataclass(frozen=True)
@@ -222,11 +256,20 @@ class ByParent:
     """What proves that a record is gone where it can't be asked for alone: its parent's whole list.
 
     `column` holds the parent's id. `argument` narrows the table's own connection to that parent; a nested
-    connection needs none, as it is read inside its parent.
+    connection needs none, as it is read inside its parent. A record may have changed its parent since it was stored:
+    `elsewhere` says by which other columns, and the arguments that narrow to them, it is looked for then. One that
+    has none of these, and whose key is not its parent's, is not proved gone by less than a read of all history.
     """
 
     column: str
     argument: str = ""
+    elsewhere: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    settled: Settled | None = None
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """Column → the argument that narrows the table's connection to its value; the parent's first."""
+        return {self.column: self.argument, **self.elsewhere}
 
 
 @dataclass(frozen=True)
@@ -332,10 +375,14 @@ class Table:
 
 
 class Missing(NamedTuple):
-    """A stored record that a read did not show: its key, and its parent's id where `ByParent` needs it."""
+    """A stored record that a read did not show: its key, and where `ByParent` looks for it.
+
+    That is its parent's id, and what it has in the columns of `elsewhere`, in their order.
+    """
 
     key: tuple[str, ...]
     parent: str | None = None
+    elsewhere: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True)

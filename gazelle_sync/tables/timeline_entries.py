@@ -9,7 +9,16 @@ TIMELINE_ENTRIES = Table(
         "allTimelineEntries",
         window={"occurredAtGet": Bound.START},
     ),
-    deletion_proved_by=ByParent("client_external_id", "clientId"),
+    # An entry can't be asked for by id. One that changed its client is still its piano's, invoice's or estimate's.
+    deletion_proved_by=ByParent(
+        "client_external_id",
+        "clientId",
+        elsewhere={
+            "piano_external_id": "pianoId",
+            "invoice_external_id": "invoiceId",
+            "estimate_external_id": "estimateId",
+        },
+    ),
     partitioned_by="occurred_at",
     after=("appointments",),
     group=Group.CALENDAR,

@@ -5,20 +5,20 @@ Keep out: HTTP, Dagster. What is stored is declared in `tables`.
 
 from sqlalchemy import Engine
 
+from gazelle_sync.warehouse.account import MirroredAccount, read_mirrored_account, remember_account
 from gazelle_sync.warehouse.connection import WarehouseError, connect, make_schema
+from gazelle_sync.warehouse.coverage import DAYS_UNTIL_SETTLED, Coverage, Reading, read_coverage
 from gazelle_sync.warehouse.history import (
     OpenReject,
     RunLine,
     TableStatus,
     changes_query,
-    read_covered,
-    read_last_covered,
     read_open_rejects,
     read_recent_runs,
     read_run_log,
     read_status,
 )
-from gazelle_sync.warehouse.load import load
+from gazelle_sync.warehouse.load import load, scope_of
 from gazelle_sync.warehouse.migrations import list_missing, migrate
 from gazelle_sync.warehouse.preflight import (
     check_column_types,
@@ -34,13 +34,18 @@ from gazelle_sync.warehouse.read import read, read_sample
 from gazelle_sync.warehouse.report import LoadReport
 from gazelle_sync.warehouse.row_checks import RowCheck, count_rows_in_scope, row_checks, run_checks
 from gazelle_sync.warehouse.schema import SCHEMA
+from gazelle_sync.warehouse.sync_log import record_failure
 from gazelle_sync.warehouse.tokens import TokenTable
 
 __all__ = [
+    "DAYS_UNTIL_SETTLED",
     "SCHEMA",
+    "Coverage",
     "Engine",
     "LoadReport",
+    "MirroredAccount",
     "OpenReject",
+    "Reading",
     "RowCheck",
     "RunLine",
     "TableStatus",
@@ -62,13 +67,16 @@ __all__ = [
     "measure_clock",
     "migrate",
     "read",
-    "read_covered",
-    "read_last_covered",
+    "read_coverage",
+    "read_mirrored_account",
     "read_open_rejects",
     "read_recent_runs",
     "read_run_log",
     "read_sample",
     "read_status",
+    "record_failure",
+    "remember_account",
     "row_checks",
     "run_checks",
+    "scope_of",
 ]

@@ -8,6 +8,7 @@ Keep out: what is stored (`schema`) and how (`load`).
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import logging
 import os
 import re
@@ -25,21 +26,40 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool, QueuePool
 
+from gazelle_sync.redaction import PlainError, find_passwords, hide
+from gazelle_sync.translations import say
+from gazelle_sync.warehouse import interruption
+
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # Serialization failure, deadlock, and a server or pooler that goes away or is not there yet
 # (PostgreSQL manual, appendix A). Class 08 is every kind of connection exception.
-TRANSIENT_STATES = {"40001", "40P01", "57P01", "57P02", "57P03"}
+AWAY_STATES = {"57P01", "57P02", "57P03"}
+TRANSIENT_STATES = {"40001", "40P01", *AWAY_STATES}
 # A server that answers, and won't have us: psycopg2 gives no state for that. Hosts lock out who insists.
 UNWELCOME = re.compile('authentication failed|no pg_hba.conf entry|(role|database) "[^"]*" does not exist')
 ATTEMPTS = 5
+# Seconds that a database may be away: one that was there comes back from a restart; one that never answered in this
+# process is rather a wrong address.
+PATIENCE = 120.0
+PATIENCE_AT_FIRST = 30.0
+LONGEST_WAIT = 15.0
 # What a role or a pooler may have set is set here again, for one transaction only: a session setting would leak to
 # others through a pooler in transaction mode.
 SETTINGS = (
     "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL statement_timeout = '15min'; "
     "SET LOCAL lock_timeout = '10min'; SET LOCAL idle_in_transaction_session_timeout = '15min'"
 )
+# A connection that dies in silence is noticed within a minute or so, in place of the two hours that Linux takes (libpq
+# manual, "Parameter Key Words"; milliseconds the last, seconds the others).
+KEPT_ALIVE = {
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
 # What libpq says of a connection that it could not make, and what helps. The first that fits is said.
 ADVICE = [
     (
@@ -78,47 +98,55 @@ ADVICE = [
 ]
 
 
-class WarehouseError(Exception):
+class WarehouseError(PlainError):
     """The database refused, or can't be reached. The message says what to do, and holds no password."""
 
 
-def connect(url: str, *, keep_open: bool = False) -> Engine:
+def connect(url: str, *, keep_open: bool = False, variable: str = "SUPABASE_DB_URL") -> Engine:
     """An engine for a connection string of any dialect name; nothing is opened yet.
 
     A connection is opened for each transaction and closed after it. With `keep_open` one is kept for the next
     transaction, until `Engine.dispose` lets it go: poolers have few places.
 
-    Raises `WarehouseError` for a string that is none, or that asks for a remote host without TLS.
+    Raises `WarehouseError` for a string that is none, that can be understood in two ways, or that asks for a remote
+    host without TLS. It names the `variable` and shows no part of the string, which may be one of the password.
     """
+    hide(*find_passwords(url))
     try:
         parsed = make_url(url)
-        if "@" in (parsed.host or ""):
-            raise ValueError("a part of the password was taken for the host")  # noqa: TRY301
     except (ArgumentError, ValueError):
+        parsed = None
+    if parsed is None or has_two_readings(url, parsed):
         # The original message holds the string, and so the password.
-        raise WarehouseError(
-            "SUPABASE_DB_URL is not a connection string. It looks like postgresql://user:password@host:5432/database; "
-            "characters such as @ / : # in the password are written %40 %2F %3A %23."
-        ) from None
+        raise WarehouseError(say("connection_string_not_understood", variable=variable)) from None
     if not parsed.drivername.startswith("postgres"):
-        raise WarehouseError(f"SUPABASE_DB_URL is for {parsed.drivername}, and has to be for postgresql.")
+        raise WarehouseError(say("connection_string_for_another", variable=variable))
     return create_engine(
-        with_tls(parsed.set(drivername="postgresql+psycopg2")),
+        with_tls(parsed.set(drivername="postgresql+psycopg2"), variable),
         **({"poolclass": QueuePool, "pool_size": 1, "max_overflow": -1} if keep_open else {"poolclass": NullPool}),
         # Nothing here is of that type, and to look for it is a message.
         use_native_hstore=False,
         # Values are people's data: they stay out of error messages.
         hide_parameters=True,
-        connect_args={"connect_timeout": 15, "application_name": "gazelle-sync"},
+        connect_args={"connect_timeout": 15, "application_name": "gazelle-sync", **KEPT_ALIVE},
     )
 
 
-def make_schema(url: str, schema: str) -> str:
+def has_two_readings(url: str, parsed: URL) -> bool:
+    """Whether the string may mean something else: a password with an @ in it moves host and database.
+
+    An @ may stand before the host, and at the beginning of a `host=`, which is then an abstract socket (libpq).
+    """
+    given = [value for values in parsed.query.values() for value in ([values] if isinstance(values, str) else values)]
+    return url.count("@") - sum(value.startswith("@") for value in given) > 1 or "/" in (parsed.database or "")
+
+
+def make_schema(url: str, schema: str, *, variable: str) -> str:
     """The connection string of the same database with names meant in `schema`, which is made if need be.
 
-    Not through a pooler: it refuses `options`. Raises `WarehouseError`.
+    Not through a pooler: it refuses `options`. Raises `WarehouseError`, which names the `variable`.
     """
-    engine = connect(url)
+    engine = connect(url, variable=variable)
 
     def work() -> None:
         with transaction(engine) as cursor:
@@ -132,8 +160,8 @@ def make_schema(url: str, schema: str) -> str:
     return named.render_as_string(hide_password=False)
 
 
-def with_tls(url: URL) -> URL:
-    """The URL with TLS required, unless the database is on this machine."""
+def with_tls(url: URL, variable: str) -> URL:
+    """The URL with TLS required, unless the database is on this machine. Raises `WarehouseError`."""
     # As libpq looks for them; what is in the environment counts where the string says nothing.
     hosts = [url.host, url.query.get("host"), url.query.get("hostaddr")]
     if not any(hosts):
@@ -142,10 +170,7 @@ def with_tls(url: URL) -> URL:
         return url
     mode = url.query.get("sslmode", "require")
     if mode not in ("require", "verify-ca", "verify-full"):
-        raise WarehouseError(
-            f"SUPABASE_DB_URL has sslmode={mode} for a host that is not this machine: the password and all data "
-            "would travel in the clear. Use sslmode=require, or better verify-full."
-        )
+        raise WarehouseError(say("connection_without_tls", variable=variable))
     return url.update_query_dict({"sslmode": str(mode)})
 
 
@@ -188,13 +213,26 @@ def fetch(
 def borrow(engine: Engine) -> Iterator[Connection]:
     """A connection, given back at the end. An exception closes it, which ends what was begun on it."""
     pooled: Any = engine.raw_connection()
+    availability.reached()
     try:
-        yield pooled.dbapi_connection
+        with interruption.watch.over(pooled.dbapi_connection):
+            yield pooled.dbapi_connection
     except BaseException:
         pooled.invalidate()
         raise
+    else:
+        if pooled.dbapi_connection.closed:
+            # The server ended it, and whoever borrowed it could do without.
+            pooled.invalidate()
     finally:
         pooled.close()
+
+
+def is_lost(error: psycopg2.Error) -> bool:
+    """Whether the database is not there, or went away: it may come back, whatever was asked of it."""
+    if error.pgcode is None:
+        return isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError))
+    return error.pgcode in AWAY_STATES or error.pgcode.startswith("08")
 
 
 def is_transient(error: psycopg2.Error) -> bool:
@@ -203,21 +241,61 @@ def is_transient(error: psycopg2.Error) -> bool:
     A connection that breaks or can't be made gives an error without a state.
     """
     if error.pgcode is None:
-        lost = isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError))
-        return lost and not UNWELCOME.search(str(error))
+        return is_lost(error) and not UNWELCOME.search(str(error))
     return error.pgcode in TRANSIENT_STATES or error.pgcode.startswith("08")
 
 
+class Availability:
+    """Whether the database was ever there, and whether this process has given it up.
+
+    One patience is for the whole process: a run of many tables does not wait anew for each of them.
+    """
+
+    def __init__(self) -> None:
+        self._was_there = False
+        self._given_up = False
+
+    def reached(self) -> None:
+        self._was_there, self._given_up = True, False
+
+    def give_up(self) -> None:
+        self._given_up = True
+
+    def patience(self) -> float:
+        if self._given_up:
+            return 0.0
+        return PATIENCE if self._was_there else PATIENCE_AT_FIRST
+
+
+availability = Availability()
+
+
 def with_retries(work: Callable[[], T], what: str, attempts: int = ATTEMPTS) -> T:
-    """Runs a whole transaction, again if it failed for a reason that passes. Raises `WarehouseError`."""
-    for attempt in range(1, attempts + 1):
+    """Runs a whole transaction, again if it failed for a reason that passes. Raises `WarehouseError`.
+
+    A transaction that lost against another one is tried `attempts` times; a database that is away, as long as
+    `Availability` is patient. `KeyboardInterrupt` when a signal cancelled it.
+    """
+    left = availability.patience()
+    deadline = time.monotonic() + left
+    for attempt in itertools.count(1):
         try:
             return work()
         except psycopg2.Error as error:
-            if not is_transient(error) or attempt == attempts:
+            if interruption.watch.interrupted.is_set():
+                raise KeyboardInterrupt from None
+            wait = min(0.5 * 2 ** (attempt - 1), LONGEST_WAIT)
+            is_away = is_lost(error)
+            # One attempt is a look, and not an effort.
+            left -= wait
+            is_patient = attempts > 1 and left >= 0 and time.monotonic() + wait <= deadline
+            may_wait = is_patient if is_away else attempt < attempts
+            if not is_transient(error) or not may_wait:
+                if is_away:
+                    availability.give_up()
                 raise WarehouseError(f"{what} failed after {attempt} attempts: {describe_error(error)}") from None
             logger.warning("%s: %s; attempt %d follows", what, describe_error(error), attempt + 1)
-            time.sleep(0.5 * 2 ** (attempt - 1))
+            time.sleep(wait)
     raise AssertionError("unreachable")
 
 

@@ -1,6 +1,6 @@
-"""What the log says: each table's last attempt, what was covered when, the last runs, and the open rejects.
+"""What the log says: each table's last attempt, the last runs, and the open rejects.
 
-Keep out: anything that writes, and the tables' own rows (`read`).
+Keep out: what was covered when (`coverage`), anything that writes, and the tables' own rows (`read`).
 """
 
 from __future__ import annotations
@@ -58,34 +58,6 @@ def count_live_rows(engine: Engine, tables: Sequence[str]) -> dict[str, int]:
         for table in tables
     ]
     return dict(fetch(engine, sql.SQL(" UNION ALL ").join(counts), {})[1]) if counts else {}
-
-
-def read_covered(engine: Engine, tables: Iterable[str]) -> dict[str, datetime | None]:
-    """When each table's last load was made that covered its own day; None for a table that was never read whole.
-
-    A load covers its own day if its scope has that day in it; the backfill of an old month does not. Raises
-    `WarehouseError`.
-    """
-    names = list(tables)
-    if not has_log(engine):
-        return dict.fromkeys(names)
-    _, rows = fetch(
-        engine,
-        """
-        SELECT table_name, bool_or(scope = 'all'), max(finished_at) FILTER (
-            WHERE scope = 'all' OR finished_at BETWEEN split_part(scope, '..', 1)::timestamptz
-                                                   AND split_part(scope, '..', 2)::timestamptz)
-        FROM gazelle.sync_log WHERE status <> 'error' AND table_name = ANY (%(tables)s) GROUP BY table_name
-        """,
-        {"tables": names},
-    )
-    return {**dict.fromkeys(names), **{name: at for name, whole, at in rows if whole}}
-
-
-def read_last_covered(engine: Engine, tables: Iterable[str]) -> datetime | None:
-    """The oldest of what `read_covered` has of the tables; None when one of them was never read whole."""
-    timestamps = read_covered(engine, tables).values()
-    return None if None in timestamps else min(at for at in timestamps if at)
 
 
 def read_run_log(engine: Engine, run_id: str) -> list[dict[str, Any]]:

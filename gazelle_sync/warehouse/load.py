@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from itertools import islice
 from typing import Protocol
@@ -21,8 +22,9 @@ from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import Engine
 
 from gazelle_sync.tables import TABLES, Scope, Table
-from gazelle_sync.tables.declaration import Missing
-from gazelle_sync.warehouse import changes, comparison, rejects, staging, sync_log, tombstones
+from gazelle_sync.tables.declaration import Missing, Nested
+from gazelle_sync.translations import say
+from gazelle_sync.warehouse import candidates, changes, comparison, rejects, staging, sync_log, tombstones
 from gazelle_sync.warehouse.connection import transaction, with_retries
 from gazelle_sync.warehouse.locks import lock_table
 from gazelle_sync.warehouse.rejects import RejectLike
@@ -65,8 +67,11 @@ class Source(Protocol):
     def expected(self) -> int: ...
     @property
     def not_gone(self) -> set[Key]: ...
+    @property
+    def unproved(self) -> Mapping[str, str]: ...
 
     def pages(self) -> Iterator[pandas.DataFrame]: ...
+    def look_again(self) -> Iterator[pandas.DataFrame]: ...
     def confirm(self, missing: Iterable[Missing]) -> Iterator[pandas.DataFrame]: ...
 
 
@@ -76,18 +81,19 @@ def load(
     *,
     run_id: str,
     allow_mass_delete: bool = False,
+    blind_spot: str = "",
     tables: Mapping[str, Table] = TABLES,
 ) -> LoadReport:
     """Reads the source to its end and makes its table agree with it.
 
-    `run_id` goes into the log and the list of changes. With `allow_mass_delete`, any number of records
-    may be marked as gone. Raises what the source raises and `WarehouseError`; then the table is as it was,
-    and `sync_log` says why, if the database can still be told.
+    `run_id` goes into the log and the list of changes. With `allow_mass_delete`, any number of records may be marked
+    as gone; with a `blind_spot`, which says what may be hidden from who asks, none is. Raises what the source raises
+    and `WarehouseError`; then the table is as it was, and `sync_log` says why, if the database can still be told.
     """
     started = datetime.now(timezone.utc)
     try:
         with Spool(source.table) as spool:
-            return Load(engine, source, spool, run_id, started, allow_mass_delete, tables).run()
+            return Load(engine, source, spool, run_id, started, allow_mass_delete, blind_spot, tables).run()
     except BaseException as error:
         # An interruption too: whoever ends a run wants to see where it was.
         sync_log.record_failure(
@@ -112,6 +118,7 @@ class Load:
         run_id: str,
         started: datetime,
         allow_mass_delete: bool,
+        blind_spot: str,
         tables: Mapping[str, Table],
     ) -> None:
         self.engine = engine
@@ -121,6 +128,7 @@ class Load:
         self.run_id = run_id
         self.started = started
         self.allow_mass_delete = allow_mass_delete
+        self.blind_spot = blind_spot
         self.tables = tables
         self.requests = source.client.api_requests
         self.retries = source.client.api_retries
@@ -161,6 +169,9 @@ class Load:
         """
         self.engine.dispose()
         self.asked = set()
+        if unseen.table_is_empty:
+            for frame in self.source.look_again():
+                self.spool.add(frame)
         waiting = iter(sorted(unseen.missing, key=lambda entry: (entry.parent or "", entry.key)))
         while chunk := list(islice(waiting, CHUNK)):
             for frame in self.source.confirm(chunk):
@@ -175,16 +186,20 @@ class Load:
         with transaction(self.engine) as cursor:
             lock_table(cursor, self.table.name)
             staged = staging.stage(cursor, self.target, self.spool)
-            unseen = tombstones.find_unseen(
-                cursor, self.target, self.source.scope, self.tables, list_is_whole=not self.doubts
-            )
+            unseen = Unseen([], set(), in_scope=0)
+            if not self.blind_spot:
+                unseen = tombstones.find_unseen(
+                    cursor, self.target, self.source.scope, self.tables, list_is_whole=not self.doubts
+                )
             if unseen.missing and self.asked is None:
                 return unseen
             report = self.begin_report()
             ddl = comparison.lock_if_empty(cursor, self.target, self.tables, self.engine)
+            if ddl is not None and self.asked is None and isinstance(self.table.read, Nested):
+                return replace(unseen, table_is_empty=True)
             staging.insert_placeholders(cursor, self.target, self.tables)
             different = comparison.compare(cursor, self.target, all_new=ddl is not None)
-            gone = self.choose_gone(unseen, report)
+            gone = self.choose_gone(cursor, unseen, report)
             if different or gone or ddl:
                 tombstones.stage_gone(cursor, self.target, gone)
                 if sync_log.has_loads(cursor, self.table.name):
@@ -211,18 +226,35 @@ class Load:
             expected=self.source.expected,
             api_requests=self.source.client.api_requests - self.requests,
             api_retries=self.source.client.api_retries - self.retries,
+            proved=not (self.doubts or self.blind_spot),
         )
+        if self.blind_spot:
+            report.warnings.append(self.blind_spot)
         if self.doubts:
             report.warnings.append(
                 f"the list could not be proved whole in {READS} reads, so nothing was marked as deleted: "
                 f"{self.source.seen} of {self.source.expected} records seen; " + "; ".join(self.doubts)
             )
+        if unproved := self.source.unproved:
+            shown = "; ".join(f"{key}: {why}" for key, why in list(unproved.items())[:3])
+            report.warnings.append(say("unproved", count=len(unproved), shown=shown))
         return report
 
-    def choose_gone(self, unseen: Unseen, report: LoadReport) -> list[Key]:
-        """What may be marked: asked for, and not there. Nothing, if it is suspiciously much."""
+    def choose_gone(self, cursor: Cursor, unseen: Unseen, report: LoadReport) -> list[Key]:
+        """What may be marked: asked for, not there, and not held back. Nothing, if it is suspiciously much."""
         asked = self.asked or set()
-        gone = [entry.key for entry in unseen.missing if entry.key in asked and entry.key not in self.not_gone]
+        held = candidates.hold_back(
+            cursor,
+            self.target,
+            self.tables,
+            [entry.key for entry in unseen.missing if entry.key not in self.not_gone],
+            placeholders=unseen.placeholders,
+            zone=self.source.scope.zone,
+            began=self.started,
+            report=report,
+        )
+        kept = self.not_gone | held
+        gone = [entry.key for entry in unseen.missing if entry.key in asked and entry.key not in kept]
         if self.allow_mass_delete or len(set(gone) - unseen.placeholders) <= unseen.limit:
             return gone
         report.warnings.append(
@@ -250,7 +282,7 @@ class Load:
                 "changes_kept": changes.CHANGES_KEPT,
                 "table": self.table.name,
                 "rejected": list(noted),
-                "all_seen": not self.doubts and (self.table.partitioned_by is None or self.source.scope.whole),
+                "all_seen": report.proved and (self.table.partitioned_by is None or self.source.scope.whole),
             },
         )
         report.rows = fetch_one(cursor)

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 @dataclass
 class LoadReport:
-    """What a load did. `rows` is how many live rows the table has now; `seconds` includes reading."""
+    """What a load did. `rows` is how many live rows the table has now; `seconds` includes reading.
+
+    `proved` says whether what was read is all that there was.
+    """
 
     table: str
     scope: str
@@ -23,6 +26,7 @@ class LoadReport:
     api_retries: int = 0
     rows: int = 0
     seconds: float = 0.0
+    proved: bool = True
     warnings: list[str] = field(default_factory=list)
 
     @property

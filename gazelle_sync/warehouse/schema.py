@@ -119,7 +119,7 @@ def identity_column() -> sa.Column[int]:
 
 
 def add_own_tables(shape: sa.MetaData) -> None:
-    """sync_log, rejected_rows, row_changes, and the OAuth token where it is kept here."""
+    """sync_log, rejected_rows, row_changes, what may be gone, whose account it is, and the OAuth token if kept here."""
     counts = ("fetched", "inserted", "updated", "unchanged", "deleted", "restored", "rejected")
     log = sa.Table(
         "sync_log",
@@ -135,6 +135,7 @@ def add_own_tables(shape: sa.MetaData) -> None:
         sa.Column("api_requests", sa.Integer, nullable=False, server_default="0"),
         sa.Column("api_retries", sa.Integer, nullable=False, server_default="0"),
         sa.Column("error", sa.Text, comment="Why it is an error or a warning."),
+        sa.Column("proved", sa.Boolean, comment="Whether what was read was proved to be all; null for an error."),
         comment="One row per table per attempt, also when it failed.",
     )
     sa.Index(None, log.c.table_name, log.c.finished_at)
@@ -173,6 +174,27 @@ def add_own_tables(shape: sa.MetaData) -> None:
     )
     sa.Index(None, changes.c.table_name, changes.c.changed_at)
     sa.Index(None, changes.c.external_id)
+    sa.Table(
+        "deletion_candidates",
+        shape,
+        sa.Column("table_name", sa.Text, primary_key=True),
+        sa.Column(
+            "external_id", sa.Text, primary_key=True, comment="The record's key; the parts of a pair joined by /."
+        ),
+        sa.Column("first_missing_at", TIMESTAMP, nullable=False, comment="Since when no list has shown it."),
+        comment="What a list without a count no longer shows: gone, if it is still missing a night later.",
+    )
+    sa.Table(
+        "account",
+        shape,
+        sa.Column("id", sa.Integer, sa.CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
+        sa.Column("company_external_id", sa.Text, nullable=False, comment="Gazelle's id of the company."),
+        sa.Column("company_name", sa.Text, nullable=False, comment="Its name, as it was last seen."),
+        sa.Column("since", TIMESTAMP, nullable=False, server_default=sa.func.now(), comment="Its first sync."),
+        sa.Column("access_level", sa.Text, comment="That of the user who asked last."),
+        sa.Column("saw_all_at", TIMESTAMP, comment="When somebody who may see everything last asked."),
+        comment="Whose account is mirrored here. Without this row, the next sync takes its own for it.",
+    )
     sa.Table(
         OWNER_ONLY,
         shape,

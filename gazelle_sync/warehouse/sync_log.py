@@ -13,6 +13,7 @@ import psycopg2
 from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import Engine
 
+from gazelle_sync.translations import say
 from gazelle_sync.warehouse.connection import describe_error, transaction
 from gazelle_sync.warehouse.report import LoadReport
 
@@ -39,8 +40,8 @@ def record_success(cursor: Cursor, run_id: str, report: LoadReport, started: dat
     cursor.execute(
         f"""
         INSERT INTO gazelle.sync_log
-            (run_id, table_name, scope, status, started_at, finished_at, error, {", ".join(COUNTS)})
-        VALUES (%s, %s, %s, %s, %s, clock_timestamp(), %s, {", ".join(["%s"] * len(COUNTS))})
+            (run_id, table_name, scope, status, started_at, finished_at, error, proved, {", ".join(COUNTS)})
+        VALUES (%s, %s, %s, %s, %s, clock_timestamp(), %s, %s, {", ".join(["%s"] * len(COUNTS))})
         """,  # noqa: S608  names of columns, listed above
         (
             run_id,
@@ -49,6 +50,7 @@ def record_success(cursor: Cursor, run_id: str, report: LoadReport, started: dat
             report.status,
             started,
             escape_unstorable("; ".join(report.warnings)) or None,
+            report.proved,
             *(getattr(report, name) for name in COUNTS),
         ),
     )
@@ -59,7 +61,7 @@ def record_failure(
 ) -> None:
     """The error itself is raised by whoever calls; a database that can't be told is logged, and no more."""
     # What is no Exception ends the process: a signal, by whatever name it is raised.
-    why = escape_unstorable(f"{type(error).__name__}: {error}") if isinstance(error, Exception) else "interrupted"
+    why = escape_unstorable(f"{type(error).__name__}: {error}") if isinstance(error, Exception) else say("interrupted")
     try:
         with transaction(engine) as cursor:
             cursor.execute(
@@ -70,7 +72,7 @@ def record_failure(
                 (run_id, table, scope, started, why),
             )
     except psycopg2.Error as refused:
-        logger.error("sync_log could not be told that %s failed: %s", table, describe_error(refused))  # noqa: TRY400
+        logger.error("%s", say("log_not_written", table=table, why=describe_error(refused)))  # noqa: TRY400
 
 
 def escape_unstorable(text: str) -> str:

@@ -13,9 +13,10 @@ from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 
 from gazelle_sync.tables import Scope, Table
-from gazelle_sync.tables.declaration import Missing
+from gazelle_sync.tables.declaration import ByParent, Missing, Settled
+from gazelle_sync.warehouse.schema import SCHEMA
 from gazelle_sync.warehouse.scope import condition
-from gazelle_sync.warehouse.target import Key, Target, fetch_one
+from gazelle_sync.warehouse.target import Key, Target, fetch_one, listed
 
 # More than this share of a scope, and more than so many rows, are not marked as gone without being told to.
 SHARE_TO_REFUSE = 0.10
@@ -24,11 +25,15 @@ ROWS_TO_REFUSE = 25
 
 @dataclass(frozen=True)
 class Unseen:
-    """Stored records that a read did not show. `placeholders` of them were never more than an id."""
+    """Stored records that a read did not show. `placeholders` of them were never more than an id.
+
+    `table_is_empty`: no record that a read missed is stored, and so none of them would be asked for.
+    """
 
     missing: list[Missing]
     placeholders: set[Key]
     in_scope: int
+    table_is_empty: bool = False
 
     @property
     def limit(self) -> float:
@@ -39,17 +44,25 @@ class Unseen:
 def find_unseen(
     cursor: Cursor, target: Target, scope: Scope, tables: Mapping[str, Table], *, list_is_whole: bool
 ) -> Unseen:
-    """Live records of the scope that are not staged (if the list was whole), and all placeholders that are not."""
+    """Live records of the scope that are not staged (if the list was whole), and all placeholders that are not.
+
+    Those that are settled are left to reads of all history.
+    """
     scope_is, parameters = condition(target.table, scope, tables)
-    parent = getattr(target.table.deletion_proved_by, "column", None)
+    evidence = target.table.deletion_proved_by
+    looked_for = list(evidence.arguments) if isinstance(evidence, ByParent) else []
+    asked_for = scope_is if list_is_whole else sql.SQL("false")
+    if settled := None if scope.whole else getattr(evidence, "settled", None):
+        asked_for = sql.SQL("{} AND NOT {}").format(asked_for, is_settled(target.table, settled, tables))
+        parameters = {**parameters, "settled": list(settled.values)}
     cursor.execute(
         target.compose(
             # A row without a key is no record of Gazelle's: people's own, in a table that was taken over.
-            "SELECT t.synced_at IS NULL, {parent}, {t_key} FROM {target} t "
-            "WHERE t.deleted_at IS NULL AND ({t_key}) IS NOT NULL AND (t.synced_at IS NULL OR {scope_is}) "
+            "SELECT t.synced_at IS NULL, ARRAY[{looked_for}]::text[], {t_key} FROM {target} t "
+            "WHERE t.deleted_at IS NULL AND ({t_key}) IS NOT NULL AND (t.synced_at IS NULL OR {asked_for}) "
             "AND NOT EXISTS (SELECT FROM staging s WHERE {same_key})",
-            parent=sql.Identifier("t", parent) if parent else sql.SQL("NULL"),
-            scope_is=scope_is if list_is_whole else sql.SQL("false"),
+            looked_for=listed(looked_for, "t"),
+            asked_for=asked_for,
         ),
         parameters,
     )
@@ -64,10 +77,21 @@ def find_unseen(
         parameters,
     )
     return Unseen(
-        [Missing(tuple(row[2:]), row[1]) for row in found],
+        [Missing(tuple(key), next(iter(owners), None), tuple(owners[1:])) for _, owners, *key in found],
         placeholders={tuple(row[2:]) for row in found if row[0]},
         in_scope=fetch_one(cursor),
     )
+
+
+def is_settled(table: Table, settled: Settled, tables: Mapping[str, Table]) -> sql.Composable:
+    """Whether row `t` is in a state in which it may not be listed; the parameter `settled` has its names."""
+    *relation, name = settled.column.split(".")
+    if not relation:
+        return sql.SQL("coalesce({} = ANY (%(settled)s), false)").format(sql.Identifier("t", name))
+    owner = tables[table.references[relation[0]]]
+    return sql.SQL(
+        "EXISTS (SELECT FROM {owner} q WHERE q.external_id = t.{relation} AND q.{name} = ANY (%(settled)s))"
+    ).format(owner=sql.Identifier(SCHEMA, owner.name), relation=sql.Identifier(relation[0]), name=sql.Identifier(name))
 
 
 def stage_gone(cursor: Cursor, target: Target, gone: Sequence[Key]) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -133,3 +136,31 @@ class MailServer:
         asyncio.run_coroutine_threadsafe(close(), self._loop).result(5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
+
+
+class Dripping:
+    """Says `beginning` to whoever connects, and then `more`, again and again, every so many seconds."""
+
+    def __init__(self, beginning: bytes, more: bytes, pause: float = 0.0) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/services/T01/B01/{HOOK}"
+        self.sent = 0
+
+        def talk(connection: socket.socket) -> None:
+            with connection, suppress(OSError):
+                connection.sendall(beginning)
+                while True:
+                    connection.sendall(more)
+                    self.sent += len(more)
+                    time.sleep(pause)
+
+        def listen() -> None:
+            with suppress(OSError):
+                while True:
+                    Thread(target=talk, args=(self._listening.accept()[0],), daemon=True).start()
+
+        Thread(target=listen, daemon=True).start()
+
+    def stop(self) -> None:
+        self._listening.close()

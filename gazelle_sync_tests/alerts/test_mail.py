@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from threading import Thread
@@ -11,7 +12,7 @@ import pytest
 
 from gazelle_sync.alerts import Email, NotSent, Slack, channels_from, mail
 from gazelle_sync.alerts.channel import Message
-from gazelle_sync_tests.alerts.servers import LOGIN, USER, MailServer
+from gazelle_sync_tests.alerts.servers import LOGIN, USER, Dripping, MailServer
 
 AT = datetime(2026, 3, 16, 6, 14, tzinfo=timezone.utc)
 SUBJECT = "L’exécution de «\u00a0sync\u00a0» a échoué"
@@ -153,6 +154,43 @@ def test_a_server_that_hangs_or_hangs_up_is_given_up(monkeypatch):
         with pytest.raises(NotSent, match="could not be reached") as caught:
             email.send(MESSAGE)
         assert caught.value.unreachable
+
+
+@pytest.mark.parametrize(
+    ("beginning", "more"),
+    [(b"", b"2"), (b"220 mail.test\r\n250-", b"x"), (b"220 mail.test\r\n", b"250-AUTH\r\n"), (b"220-", b"x" * 500)],
+    ids=["greeting", "answer", "lines", "a long line"],
+)
+def test_a_byte_now_and_then_and_lines_without_end_are_no_answer(monkeypatch, beginning, more):
+    monkeypatch.setattr(mail, "WHOLE_TIMEOUT", 0.5)
+    slow = Dripping(beginning, more, 0.05)
+    began = time.monotonic()
+    with pytest.raises(NotSent, match=r"could not be reached \((it hung up, or did not|SMTPRes|500)") as caught:
+        Email(f"smtp://127.0.0.1:{slow.port}", "ann@example.org").send(MESSAGE)
+    slow.stop()
+    assert caught.value.unreachable
+    assert time.monotonic() - began < 2
+
+
+def test_no_more_is_kept_of_what_a_server_says_without_end_than_a_talk_takes():
+    endless = Dripping(b"220 mail.test\r\n", b"250-AUTH\r\n" * 5000)
+    began = time.monotonic()
+    with pytest.raises(NotSent, match="could not be reached"):
+        Email(f"smtp://127.0.0.1:{endless.port}", "ann@example.org").send(MESSAGE)
+    endless.stop()
+    # Long before its time is up.
+    assert time.monotonic() - began < 5
+    assert endless.sent < 20_000_000
+
+
+@pytest.mark.parametrize(
+    ("answer", "lasting"), [("451 4.7.1 Greylisted, try again", False), ("554 5.7.1 looks like spam", True)]
+)
+def test_greylisting_passes_by_itself_and_a_refusal_does_not(mail_server, answer, lasting):
+    mail_server.answer_to_data = answer
+    with pytest.raises(NotSent) as caught:
+        Email(mail_server.url, "ann@example.org").send(MESSAGE)
+    assert caught.value.lasting is lasting
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,12 @@ import sys
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
 from gazelle_sync.alerts import Alerts, Email, Kind, Slack, channels_from
+from gazelle_sync.files import hold_lock
 from gazelle_sync_tests.alerts.conftest import INCIDENT, TORONTO
 from gazelle_sync_tests.alerts.servers import HOOK, LOGIN, MailServer, Webhook
 
@@ -329,6 +330,50 @@ def test_two_that_send_at_the_same_time_send_each_message_once(webhook, state, i
     assert len(webhook.texts) == 4
 
 
+def test_whoever_comes_while_a_listener_takes_its_time_waits_for_nobody(webhook, state, incident):
+    held = Event()
+
+    def slowly(text):
+        held.wait(10)
+        return 200
+
+    webhook.judge = slowly
+    first, second = (Alerts([Slack(webhook.url)], state, "en", TORONTO) for _ in range(2))
+    first.open(incident(key="0"))
+    sending = Thread(target=first.deliver)
+    sending.start()
+    while not webhook.requests:
+        time.sleep(0.01)
+    began = time.monotonic()
+    second.open(incident(key="1"))
+    assert second.deliver() == []
+    assert second.open_incidents()
+    assert time.monotonic() - began < 1
+    held.set()
+    sending.join()
+    # What the second left was sent by the first.
+    assert len(webhook.texts) == 2
+    assert not second.is_waiting()
+
+
+@pytest.mark.parametrize("until", [timedelta(seconds=-1), timedelta(days=2)], ids=["lapsed", "by a clock ahead"])
+def test_a_claim_that_a_crash_left_or_a_clock_that_was_ahead_holds_nothing_up(webhook, state, incident, until):
+    alerts = Alerts([Slack(webhook.url)], state, "en", TORONTO)
+    alerts.open(incident())
+    document = json.loads(state.read_text())
+    document["sending"] = {"slack": (datetime.now(timezone.utc) + until).isoformat()}
+    state.write_text(json.dumps(document))
+    alerts.deliver()
+    assert len(webhook.texts) == 1
+
+
+def test_a_lock_that_is_kept_is_said_in_one_line_and_not_waited_for_without_end(state, incident, monkeypatch):
+    monkeypatch.setattr("gazelle_sync.alerts.state.PATIENCE", 0.2)
+    alerts = Alerts([], state, "en", TORONTO)
+    with hold_lock(state, timeout=0), pytest.raises(OSError, match=r"^\[Errno \d+\] another process has kept .*\.json"):
+        alerts.open(incident())
+
+
 # -- no secrets -------------------------------------------------------------------------------------------------------
 
 
@@ -344,7 +389,6 @@ def test_no_secret_is_in_the_file_the_logs_the_messages_or_the_failures(webhook,
         why=f"{'x' * 285} {key} {webhook.url} {HOOK} {smtp_url} MARK/pass:word@MARK "
         "postgresql://postgres:MARK@p@ss@db.example.org:5432/postgres carol@example.org",
         link=f"http://127.0.0.1/{key}",
-        advice=f"Don't use {key}.",
     )
     seen = ""
     for status in (500, 302, 200):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import socket
+import time
 
 import pytest
 import requests
 
-from gazelle_sync.alerts import NotSent, Slack, heartbeat, web
+from gazelle_sync.alerts import NotSent, Slack, send_heartbeat, web
 from gazelle_sync.alerts.channel import Message
 from gazelle_sync_tests.alerts.conftest import INCIDENT
-from gazelle_sync_tests.alerts.servers import HOOK
+from gazelle_sync_tests.alerts.servers import HOOK, Dripping
 
 MESSAGE = Message("id", INCIDENT.since, "subject", "a body")
 
@@ -42,6 +43,53 @@ def test_a_server_that_never_answers_is_given_up(monkeypatch):
     assert caught.value.__suppress_context__
 
 
+@pytest.fixture
+def dripping():
+    """Starts such a server, which ends with the test."""
+    started = []
+
+    def start(*arguments):
+        started.append(Dripping(*arguments))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.mark.parametrize(
+    ("beginning", "more"),
+    [
+        (b"", b"H"),
+        (b"HTTP/1.1 200 OK\r\nX-", b"x"),
+        (b"HTTP/1.1 500 No\r\nContent-Length: 9999\r\n\r\n", b"x"),
+        (b"HTTP/1.1 302 No\r\nLocation: /x\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    ],
+    ids=["status", "headers", "body", "redirect"],
+)
+@pytest.mark.parametrize("use", [lambda url: Slack(url).send(MESSAGE), send_heartbeat], ids=["slack", "heartbeat"])
+def test_a_byte_now_and_then_is_no_answer(dripping, monkeypatch, beginning, more, use):
+    monkeypatch.setattr(web, "TIMEOUT", (0.5, 0.5))
+    began = time.monotonic()
+    with pytest.raises(NotSent, match=r"gave no answer \((ReadTimeoutError|ReadTimeout|ConnectionError)\)$") as caught:
+        use(dripping(beginning, more, 0.05).url)
+    assert caught.value.unreachable
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"404 No", b"302 No\r\nLocation: /x"])
+def test_of_a_body_without_end_no_more_is_read_than_is_shown(dripping, status):
+    server = dripping(b"HTTP/1.1 " + status + b"\r\n\r\n", b"x" * 65536)
+    began = time.monotonic()
+    if status == b"200 OK":
+        Slack(server.url).send(MESSAGE)
+    else:
+        with pytest.raises(NotSent, match=r"HTTP \d+: x{99}…$"):
+            Slack(server.url).send(MESSAGE)
+    assert time.monotonic() - began < 2
+    assert server.sent < 20_000_000
+
+
 def test_a_netrc_entry_for_the_host_is_not_sent_along(webhook, tmp_path, monkeypatch):
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
@@ -59,22 +107,22 @@ def test_a_netrc_entry_for_the_host_is_not_sent_along(webhook, tmp_path, monkeyp
 
 
 def test_the_heartbeat_asks_for_its_address_once(webhook):
-    heartbeat(webhook.url)
+    send_heartbeat(webhook.url)
     assert webhook.requests == [("GET", f"/services/T01/B01/{HOOK}")]
 
 
 def test_a_heartbeat_that_fails_says_so_without_its_address(webhook):
     webhook.status, webhook.answer = 410, f"/services/T01/B01/{HOOK} is gone"
     with pytest.raises(NotSent, match=r"^The heartbeat's address answered HTTP 410: \*\*\* is gone$"):
-        heartbeat(f"{webhook.url}?key={HOOK}")
+        send_heartbeat(f"{webhook.url}?key={HOOK}")
     webhook.stop()
     with pytest.raises(NotSent, match=r"^The heartbeat's address gave no answer \(ConnectionError\)$"):
-        heartbeat(webhook.url)
+        send_heartbeat(webhook.url)
 
 
 @pytest.mark.parametrize("url", ["MARK", "ftp://MARK.org/x", "https://", "http://MARK:port/x", "http://[MARK/x"])
 def test_what_is_no_address_is_refused_without_being_shown(url):
-    for use in (Slack, heartbeat):
+    for use in (Slack, send_heartbeat):
         with pytest.raises(ValueError, match=r"^(SLACK_WEBHOOK_URL|HEARTBEAT_URL) is not an address") as caught:
             use(url)
         assert "MARK" not in str(caught.value)

@@ -159,7 +159,7 @@ def test_the_second_sync_rewrites_no_row(
 
 def test_a_french_locale_is_answered_in_french(second: tuple[Ended, dict[str, Any]]) -> None:
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", second[0].out)
-    assert "Rien n’est configuré : le bac à sable et un PostgreSQL embarqué servent" in text
+    assert "Rien n’est configuré\u00a0: le bac à sable et un PostgreSQL embarqué servent" in text
     assert "lus  ajoutés  modifiés  inchangés  rejetés  secondes" in text
     assert text.rstrip().endswith("Terminé.")
 

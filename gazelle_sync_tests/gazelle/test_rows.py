@@ -280,8 +280,8 @@ def test_awkward_texts_come_back_as_they_were(engine: Engine):
 
 # One value at a time
 
-NOT_A_MOMENT = ": text, where a moment (ISO 8601 with a zone) is due"
-NO_SUCH_MOMENT = ": a moment that is not in the calendar"
+NOT_A_MOMENT = ": text, where a timestamp (ISO 8601 with a zone) is due"
+NO_SUCH_MOMENT = ": a timestamp that is not in the calendar"
 
 
 @pytest.mark.parametrize(
@@ -303,10 +303,10 @@ NO_SUCH_MOMENT = ": a moment that is not in the calendar"
         ("2016-12-31T23:59:60Z", NO_SUCH_MOMENT),
         ("2024-01-01T10:00:00+24:00", NO_SUCH_MOMENT),
         ("0001-01-01T00:00:00+01:00", NO_SUCH_MOMENT),
-        (1704103200, ": a number, where a moment (ISO 8601 with a zone) is due"),
-        (True, ": true or false, where a moment (ISO 8601 with a zone) is due"),
-        ([], ": a list, where a moment (ISO 8601 with a zone) is due"),
-        ({}, ": an object, where a moment (ISO 8601 with a zone) is due"),
+        (1704103200, ": a number, where a timestamp (ISO 8601 with a zone) is due"),
+        (True, ": true or false, where a timestamp (ISO 8601 with a zone) is due"),
+        ([], ": a list, where a timestamp (ISO 8601 with a zone) is due"),
+        ({}, ": an object, where a timestamp (ISO 8601 with a zone) is due"),
     ],
 )
 def test_a_bad_moment_is_blank_in_its_own_column_only_and_said(value: object, reason: str):

@@ -25,6 +25,12 @@ def echo(asked: Asked, status: int) -> Answer:
     return Answer(f"{sent} {asked.body.decode()}", status, {"Content-Type": "text/plain"})
 
 
+def graphql(asked: Asked, more: dict[str, object]) -> Answer:
+    """An error of GraphQL that shows what was sent, as one of a gateway in front does."""
+    sent = [asked.headers.get(name, "") for name in ("Authorization", "x-gazelle-api-key")]
+    return Answer(json.dumps({"errors": [{"message": f"no rights: {sent}", **more}]}))
+
+
 def renewing(answer: Callable[[Asked], Answer]) -> Callable[[Asked], Answer]:
     """401 to the first query; `answer` to the token request."""
     return lambda asked: answer(asked) if asked.path == TOKEN_PATH else Answer("", 401)
@@ -37,8 +43,8 @@ CASES: dict[str, Callable[[Asked], Answer]] = {
     "a reset connection": lambda asked: Answer(reset=True),
     "no answer in time": lambda asked: Answer(hold=1),
     "a redirect with the token": lambda asked: Answer("", 302, {"Location": f"http://127.0.0.1:9/?t={ACCESS}&k={KEY}"}),
-    "a GraphQL error": lambda asked: Answer('{"errors": [{"message": "x"}]}'),
-    "a refused query": lambda asked: Answer('{"errors": [{"message": "x", "locations": [{}]}]}'),
+    "a GraphQL error": lambda asked: graphql(asked, {}),
+    "a refused query": lambda asked: graphql(asked, {"locations": [{}]}),
     "an answer without data": lambda asked: Answer("[]"),
     **{
         f"token: {status}, echoed": renewing(lambda asked, status=status: echo(asked, status))

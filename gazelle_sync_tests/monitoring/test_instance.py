@@ -31,8 +31,9 @@ from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from gazelle_sync.jobs import NIGHTLY_TAG
+from gazelle_sync.monitoring.records import RUNS_KEPT
 from gazelle_sync.sandbox import Account, Sandbox
-from gazelle_sync.sensors import RUNS_KEPT, forget_old_runs, renew_status_page
+from gazelle_sync.sensors import forget_old_runs, renew_status_page
 from gazelle_sync_tests.conftest import HISTORY_START, NOW, TORONTO
 from gazelle_sync_tests.daemon.conftest import own_database
 from gazelle_sync_tests.project import COMMANDS, SOURCE, Project

@@ -117,20 +117,20 @@ def test_every_asset_says_what_its_columns_are_and_where_they_come_from(definiti
 
 
 def test_a_check_that_blocks_stops_what_is_downstream(run: Run, bare: pytest.MonkeyPatch) -> None:
-    """The database itself refuses what would break the claim, so it is said to be broken."""
+    """The database itself refuses what would break the check, so it is said to be broken."""
     run_checks = warehouse.run_checks
 
-    def verdicts(engine: Engine, claims: Sequence[RowCheck]) -> dict[str, RowCheckResult]:
-        broken = {claim.name: RowCheckResult(2, ["usr_twice"]) for claim in claims if claim.blocking}
-        return {**run_checks(engine, claims), **broken}
+    def break_blocking_checks(engine: Engine, checks: Sequence[RowCheck]) -> dict[str, RowCheckResult]:
+        broken = {check.name: RowCheckResult(2, ["cli_twice"]) for check in checks if check.blocking}
+        return {**run_checks(engine, checks), **broken}
 
-    bare.setattr(warehouse, "run_checks", verdicts)
-    result = run("users", "clients")
+    bare.setattr(warehouse, "run_checks", break_blocking_checks)
+    result = run("clients", "contacts")
     (failed,) = [each for each in result.get_asset_check_evaluations() if not each.passed]
     assert (failed.check_name, failed.severity.value) == ("ids_are_unique_and_present", "ERROR")
-    assert failed.metadata["examples"].value == "usr_twice"
+    assert failed.metadata["examples"].value == "cli_twice"
     assert not result.success
-    assert {event.asset_key.path[-1] for event in result.get_asset_materialization_events()} == {"users"}
+    assert {event.asset_key.path[-1] for event in result.get_asset_materialization_events()} == {"clients"}
 
 
 def test_a_check_that_does_not_block_leaves_the_run_as_good_as_it_was(run: Run, rows: Rows) -> None:

@@ -1,4 +1,4 @@
-"""The claims of the checks: each holds for the typical account, and fails on data that is broken on purpose."""
+"""The row checks: each holds for the typical account, and fails on data that is broken on purpose."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gazelle_sync_tests.conftest import ALL, TORONTO
 Mirror = Callable[..., LoadReport]
 Rows = Callable[..., list[dict[str, Any]]]
 
-# table: claim → the SQL that breaks it for one row.
+# table: check → the SQL that breaks it for one row.
 BREAKING = {
     "clients: have_a_name": "UPDATE gazelle.clients SET company_name = ' ' WHERE id = (SELECT min(id) "
     "FROM gazelle.clients)",
@@ -31,8 +31,12 @@ BREAKING = {
     "(SELECT min(id) FROM gazelle.timeline_entries)",
     "appointments: end_after_they_start": "UPDATE gazelle.appointments SET duration_minutes = 0 WHERE id = "
     "(SELECT min(id) FROM gazelle.appointments)",
-    "appointments: fall_on_their_local_date": "UPDATE gazelle.appointments SET appointment_date = appointment_date - 1 "
-    "WHERE id = (SELECT min(id) FROM gazelle.appointments WHERE deleted_at IS NULL AND synced_at IS NOT NULL)",
+    "appointments: appointment_date_is_local": "UPDATE gazelle.appointments SET appointment_date = "
+    "appointment_date - 1 WHERE id = (SELECT min(id) FROM gazelle.appointments "
+    "WHERE deleted_at IS NULL AND synced_at IS NOT NULL)",
+    "appointments: appointment_time_is_local": "UPDATE gazelle.appointments SET appointment_time = "
+    "appointment_time + interval '1 hour' WHERE id = (SELECT min(id) FROM gazelle.appointments "
+    "WHERE deleted_at IS NULL AND synced_at IS NOT NULL)",
     "pianos: every_parent_is_known": "UPDATE gazelle.clients SET synced_at = NULL WHERE external_id = (SELECT "
     "min(client_external_id) FROM gazelle.pianos); UPDATE gazelle.pianos SET synced_at = now() - interval '25 hours'",
     "pianos: no_row_is_set_aside": "INSERT INTO gazelle.rejected_rows (table_name, external_id, reason, payload) "
@@ -44,20 +48,20 @@ BREAKING = {
 }
 
 
-def claims_of(table: str) -> dict[str, RowCheck]:
-    return {claim.name: claim for claim in warehouse.row_checks(TABLES[table], TORONTO)}
+def checks_of(table: str) -> dict[str, RowCheck]:
+    return {check.name: check for check in warehouse.row_checks(TABLES[table], TORONTO)}
 
 
 def broken(engine: Engine) -> set[str]:
     return {
         f"{table}: {name}"
         for table in TABLES
-        for name, verdict in warehouse.run_checks(engine, list(claims_of(table).values())).items()
-        if verdict.broken
+        for name, result in warehouse.run_checks(engine, list(checks_of(table).values())).items()
+        if result.broken
     }
 
 
-def test_all_claims_hold_for_the_typical_account_but_those_about_its_odd_records(
+def test_all_checks_hold_for_the_typical_account_but_those_about_its_odd_records(
     engine: Engine, mirror_all: Callable[..., Any]
 ) -> None:
     reports = mirror_all()
@@ -65,28 +69,28 @@ def test_all_claims_hold_for_the_typical_account_but_those_about_its_odd_records
     assert broken(engine) == odd
 
 
-@pytest.mark.parametrize("claim", BREAKING)
-def test_a_claim_fails_on_data_that_is_broken_on_purpose(
-    claim: str, engine: Engine, mirror_all: Callable[..., Any], rows: Rows
+@pytest.mark.parametrize("check", BREAKING)
+def test_a_check_fails_on_data_that_is_broken_on_purpose(
+    check: str, engine: Engine, mirror_all: Callable[..., Any], rows: Rows
 ) -> None:
     mirror_all()
     before = broken(engine)
-    rows(BREAKING[claim])
-    assert broken(engine) - before >= {claim}
-    table, name = claim.split(": ")
-    verdict = warehouse.run_checks(engine, [claims_of(table)[name]])[name]
-    assert verdict.broken >= 1
-    assert all(verdict.examples)
-    assert len(verdict.examples) <= 5
+    rows(BREAKING[check])
+    assert broken(engine) - before >= {check}
+    table, name = check.split(": ")
+    result = warehouse.run_checks(engine, [checks_of(table)[name]])[name]
+    assert result.broken >= 1
+    assert all(result.examples)
+    assert len(result.examples) <= 5
 
 
-def test_every_claim_is_shown_to_fail() -> None:
-    names = {name for table in TABLES for name in claims_of(table)}
-    assert {claim.split(": ")[1] for claim in BREAKING} == names
+def test_every_check_is_shown_to_fail() -> None:
+    names = {name for table in TABLES for name in checks_of(table)}
+    assert {check.split(": ")[1] for check in BREAKING} == names
 
 
-def test_only_what_others_build_on_is_vital() -> None:
-    blocking = {name for table in TABLES for name, claim in claims_of(table).items() if claim.blocking}
+def test_only_what_others_build_on_blocks() -> None:
+    blocking = {name for table in TABLES for name, check in checks_of(table).items() if check.blocking}
     assert blocking == {"ids_are_unique_and_present"}
 
 
@@ -99,7 +103,7 @@ def test_a_child_whose_parent_came_late_is_given_a_day(
         "FROM gazelle.pianos); UPDATE gazelle.pianos SET synced_at = now() - interval '23 hours'"
     )
     known = "every_parent_is_known"
-    assert warehouse.run_checks(engine, [claims_of("pianos")[known]])[known].broken == 0
+    assert warehouse.run_checks(engine, [checks_of("pianos")[known]])[known].broken == 0
 
 
 def test_the_count_agrees_also_with_records_that_are_set_aside(engine: Engine, mirror_all: Callable[..., Any]) -> None:

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from dagster import MonthlyPartitionsDefinition
 
-from gazelle_sync.partitions import months, range_of_days, rolling_range, whole_range
+from gazelle_sync.partitions import due_range, months, range_of_days, whole_range, widest
+from gazelle_sync.warehouse import Coverage, Reading
 from gazelle_sync_tests.conftest import NOW, TORONTO
 
 
@@ -62,8 +63,12 @@ def test_days_stand_for_the_months_that_they_fall_in(
     assert (found.start, found.end) == keys
 
 
+def at(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, 7, tzinfo=timezone.utc)
+
+
 @pytest.mark.parametrize(
-    ("today", "covered", "keys"),
+    ("today", "read", "keys"),
     [
         # 60 days back, 18 months ahead.
         (date(2026, 3, 16), date(2026, 3, 15), ("2026-01-01", "2027-09-01")),
@@ -78,12 +83,58 @@ def test_days_stand_for_the_months_that_they_fall_in(
         (date(2026, 3, 16), date(2017, 1, 20), ("2017-01-01", "2027-09-01")),
     ],
 )
-def test_the_rolling_range_reaches_60_days_behind_the_last_run_and_18_months_ahead(
-    all_months: MonthlyPartitionsDefinition, today: date, covered: date, keys: tuple[str, str]
+def test_what_is_due_reaches_60_days_behind_the_last_run_and_18_months_ahead(
+    all_months: MonthlyPartitionsDefinition, today: date, read: date, keys: tuple[str, str]
 ) -> None:
-    found = rolling_range(all_months, today, covered)
+    found = due_range(all_months, today, Coverage([Reading(date.min, date.max, at(read))]))
     assert (found.start, found.end) == keys
 
 
-def test_what_was_never_read_whole_is_read_whole(all_months: MonthlyPartitionsDefinition) -> None:
-    assert rolling_range(all_months, NOW, None) == whole_range(all_months)
+TODAY = date(2026, 3, 16)
+WHOLE = Reading(date.min, date.max, at(date(2025, 12, 6)))  # a hundred days before
+
+
+@pytest.mark.parametrize(
+    ("readings", "start"),
+    [
+        # This month, or a month in the gap, was read since: the gap is still one.
+        ([WHOLE, Reading(date(2026, 3, 1), date(2026, 4, 1), at(TODAY))], "2025-10-01"),
+        ([WHOLE, Reading(date(2025, 12, 1), date(2026, 1, 1), at(TODAY))], "2025-10-01"),
+        # What was read from the gap on closes it, in one piece or in several.
+        ([WHOLE, Reading(date(2025, 10, 1), date(2027, 1, 1), at(TODAY))], "2026-01-01"),
+        (
+            [
+                WHOLE,
+                Reading(date(2025, 10, 1), date(2025, 12, 1), at(TODAY)),
+                Reading(date(2025, 12, 1), date(2026, 2, 1), at(TODAY)),
+            ],
+            "2026-01-01",
+        ),
+        # Read, but so soon that corrections were still to come.
+        ([WHOLE, Reading(date(2025, 10, 1), date(2026, 1, 1), at(date(2026, 2, 1)))], "2025-12-01"),
+        # Also what could not be proved whole was read; it is for the weekly run to prove it.
+        ([Reading(date.min, date.max, at(TODAY), proved=False)], "2026-01-01"),
+    ],
+)
+def test_a_gap_is_read_again_from_its_first_month_on(
+    all_months: MonthlyPartitionsDefinition, readings: list[Reading], start: str
+) -> None:
+    found = due_range(all_months, TODAY, Coverage(readings))
+    assert (found.start, found.end) == (start, "2027-09-01")
+
+
+@pytest.mark.parametrize("readings", [[], [Reading(date(2026, 3, 1), date(2026, 4, 1), at(TODAY))]])
+def test_what_was_never_read_from_its_beginning_is_read_whole(
+    all_months: MonthlyPartitionsDefinition, readings: list[Reading]
+) -> None:
+    assert due_range(all_months, NOW, Coverage(readings)) == whole_range(all_months)
+
+
+def test_where_the_log_can_t_be_asked_the_usual_months_are_due(all_months: MonthlyPartitionsDefinition) -> None:
+    found = due_range(all_months, TODAY, None)
+    assert (found.start, found.end) == ("2026-01-01", "2027-09-01")
+
+
+def test_the_widest_of_several_ranges_holds_them_all(all_months: MonthlyPartitionsDefinition) -> None:
+    ranges = [range_of_days(all_months, date(2026, 3, 1), TODAY), range_of_days(all_months, date(2025, 3, 1), TODAY)]
+    assert (widest(ranges).start, widest(ranges).end) == ("2025-03-01", "2026-03-01")

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from dagster import DagsterInstance, RunRequest, build_schedule_context
 
+from gazelle_sync.tables import TABLES
 from gazelle_sync_tests.conftest import HISTORY_START, NOW, TORONTO
 
 Rows = Callable[..., list[dict[str, Any]]]
-DATED = ("appointments", "appointment_pianos", "timeline_entries")
+DATED = tuple(name for name, table in TABLES.items() if table.partitioned_by)
 TICK = datetime(NOW.year, NOW.month, NOW.day, 2, tzinfo=TORONTO)
 
 
@@ -23,19 +24,29 @@ def month(day: date, ahead: int = 0) -> str:
 
 
 @pytest.fixture
-def asked(
+def tags(
     definitions: ModuleType, instance: DagsterInstance, configured: pytest.MonkeyPatch
-) -> Callable[[], tuple[str, str]]:
-    """The first and the last month that the tick of tonight asks for."""
+) -> Callable[[], dict[str, str]]:
+    """The tags of the run that the tick of tonight asks for."""
 
-    def asked() -> tuple[str, str]:
+    def tags() -> dict[str, str]:
         schedule = definitions.defs.resolve_schedule_def("nightly")
         resources = {"postgres": definitions.postgres}
         with build_schedule_context(instance, scheduled_execution_time=TICK, resources=resources) as context:
             (request,) = schedule.evaluate_tick(context).run_requests
         assert isinstance(request, RunRequest)
-        tags = request.tags
-        return tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"]
+        return dict(request.tags)
+
+    return tags
+
+
+@pytest.fixture
+def asked(tags: Callable[[], dict[str, str]]) -> Callable[[], tuple[str, str]]:
+    """The first and the last month of that run."""
+
+    def asked() -> tuple[str, str]:
+        found = tags()
+        return found["dagster/asset_partition_range_start"], found["dagster/asset_partition_range_end"]
 
     return asked
 
@@ -82,12 +93,32 @@ def test_a_database_without_our_tables_is_read_into_whole(
 
 
 @pytest.mark.parametrize("behind", DATED)
-def test_one_table_that_was_never_read_whole_is_enough_for_all_months(
-    asked: Callable[[], tuple[str, str]], logged: Callable[..., None], behind: str
+def test_one_table_that_was_never_read_whole_is_read_whole_and_the_others_as_usual(
+    tags: Callable[[], dict[str, str]],
+    asked: Callable[[], tuple[str, str]],
+    logged: Callable[..., None],
+    behind: str,
 ) -> None:
-    logged(YESTERDAY, tables=tuple(name for name in DATED if name != behind))
+    others = tuple(name for name in DATED if name != behind)
+    logged(YESTERDAY, tables=others)
     logged(YESTERDAY, status="error", tables=(behind,))
     assert asked() == WHOLE
+    own = {name: value for name, value in tags().items() if name.removeprefix("gazelle-sync/") in DATED}
+    assert own == {f"gazelle-sync/{name}": "..".join(USUAL) for name in others}
+
+
+@pytest.mark.parametrize("behind", DATED)
+def test_one_table_that_failed_for_weeks_reaches_back_alone(
+    tags: Callable[[], dict[str, str]],
+    asked: Callable[[], tuple[str, str]],
+    logged: Callable[..., None],
+    behind: str,
+) -> None:
+    last = TICK - timedelta(days=70)
+    logged(last)
+    logged(YESTERDAY, tables=tuple(name for name in DATED if name != behind))
+    assert asked() == (month(last.date() - timedelta(days=60)), USUAL[1])
+    assert f"gazelle-sync/{behind}" not in tags()
 
 
 def test_after_weeks_without_a_run_the_range_reaches_back_as_much_further(
@@ -114,10 +145,20 @@ def test_a_backfill_of_an_old_month_does_not_count_as_last_night_s_run(
     assert asked()[0] == month(last.date() - timedelta(days=60))
 
 
+def test_a_backfill_of_this_month_after_weeks_without_a_run_does_not_close_the_gap(
+    asked: Callable[[], tuple[str, str]], logged: Callable[..., None]
+) -> None:
+    last = TICK - timedelta(days=70)
+    logged(last)
+    logged(YESTERDAY, scope=f"{month(NOW)}..{month(NOW, 1)}")
+    assert asked()[0] == month(last.date() - timedelta(days=60))
+
+
 def test_a_run_over_the_usual_months_counts_as_one(
     asked: Callable[[], tuple[str, str]], logged: Callable[..., None]
 ) -> None:
-    logged(TICK - timedelta(days=70))
+    last = TICK - timedelta(days=2)
+    logged(last)
     logged(YESTERDAY, scope=f"{USUAL[0]}..{USUAL[1]}")
     assert asked() == USUAL
 
@@ -129,5 +170,5 @@ def test_a_database_that_does_not_answer_leaves_the_usual_months_to_a_run_that_f
     # Its five attempts, without the seconds between them.
     configured.setattr("gazelle_sync.warehouse.connection.time.sleep", lambda _: None)
     assert asked() == USUAL
-    assert "the log could not be read, the run will do the usual months" in caplog.text
+    assert "The log could not be read, so the run will do the usual months" in caplog.text
     assert "geheim" not in caplog.text

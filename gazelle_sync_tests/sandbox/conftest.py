@@ -40,7 +40,8 @@ def typical() -> bytes:
 def sandbox(server: Sandbox, typical: bytes) -> Sandbox:
     """The server as if it had just been started on a fresh typical account."""
     server.account = pickle.loads(typical)
-    server.page_cap, server.opaque_cursors, server.latency = 100, False, 0.0
+    server.page_cap, server.opaque_cursors, server.latency, server.latency_per_record = 100, False, 0.0, 0.0
+    server.usual_filters = {}
     server.access_token_lifetime = 2_592_000
     server.rotate_refresh_tokens, server.omit_refresh_token_in_reply = True, False
     server.faults.clear()

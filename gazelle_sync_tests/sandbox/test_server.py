@@ -19,7 +19,7 @@ def bearer(reply):
     return {"Authorization": f"Bearer {reply['access_token']}"}
 
 
-# -- who may ask ------------------------------------------------------------------------------------------------------
+# -- who may ask ----------------------------------------------------------------------------------------------------
 
 
 def test_a_personal_key_or_a_token_lets_in(sandbox, post):
@@ -67,7 +67,7 @@ def test_a_body_without_a_query_is_400(sandbox, session, body):
     assert answer.status_code == 400
 
 
-# -- OAuth ------------------------------------------------------------------------------------------------------------
+# -- OAuth ----------------------------------------------------------------------------------------------------------
 
 
 def authorize(sandbox, session, **changes):
@@ -155,7 +155,7 @@ def test_a_wrong_client_secret_is_401_and_an_unknown_grant_400(sandbox, session,
     assert as_json.status_code == 401
 
 
-# -- what was asked, and the control surface --------------------------------------------------------------------------
+# -- what was asked, and the control surface ------------------------------------------------------------------------
 
 
 def test_requests_are_recorded_with_query_variables_and_headers(sandbox, post):
@@ -196,12 +196,13 @@ def test_another_process_can_add_edit_and_delete_records(sandbox, session, data)
 def test_it_says_what_it_is_and_how_much_was_asked(sandbox, session, post):
     about = session.get(f"{sandbox.url}/sandbox", timeout=10).json()
     assert about["records"]["clients"] == 150
+    assert about["faults"].keys() >= {"status", "missing", "technician"}
     count = session.get(f"{sandbox.url}/sandbox/requests", timeout=10).json()["count"]
     post(QUERY)
     assert session.get(f"{sandbox.url}/sandbox/requests", timeout=10).json()["count"] == count + 1
 
 
-# -- its life ---------------------------------------------------------------------------------------------------------
+# -- its life -------------------------------------------------------------------------------------------------------
 
 
 def test_it_comes_back_on_the_same_address_after_an_outage():

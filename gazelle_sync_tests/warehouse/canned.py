@@ -51,6 +51,7 @@ class Canned:
     asking: Callable[[], object] = lambda: None
     client: Asked = field(default_factory=Asked)
     not_gone: set[Key] = field(default_factory=set)
+    unproved: Mapping[str, str] = field(default_factory=dict)
     asked_for: list[Missing] = field(default_factory=list)
     reads: int = 0
 
@@ -67,6 +68,9 @@ class Canned:
         self.client.api_requests += 1
         self.reading()
         yield self._frame(self.rows)
+
+    def look_again(self) -> Iterator[pandas.DataFrame]:
+        return iter(())
 
     def confirm(self, missing: Iterable[Missing]) -> Iterator[pandas.DataFrame]:
         asked = list(missing)

@@ -109,15 +109,6 @@ def test_a_record_that_comes_back_just_as_it_was_is_restored_too(load_clients, g
     assert gone("clients") == set()
 
 
-def test_a_user_that_is_gone_is_marked_when_a_second_reading_of_the_list_has_not_got_it_either(mirror, sandbox, gone):
-    mirror("users")
-    key = list(sandbox.account.users)[5]
-    del sandbox.account.users[key]
-    report = mirror("users")
-    assert (report.deleted, report.api_requests, report.status) == (1, 2, "success")
-    assert gone("users") == {key}
-
-
 def test_a_user_that_only_the_first_reading_missed_is_kept(mirror, sandbox, gone):
     mirror("users")
     key, user = list(sandbox.account.users.items())[5]

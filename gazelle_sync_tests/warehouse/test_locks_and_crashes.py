@@ -335,7 +335,7 @@ def test_a_database_that_is_gone_is_an_error_without_the_password(engine, monkey
     gone = warehouse.connect(f"postgresql://someone:s3cr3t-w0rd@127.0.0.1:{port}/nowhere")
     with pytest.raises(WarehouseError) as caught:
         warehouse.load(gone, shown([1]), run_id="test")
-    assert str(caught.value).startswith("Loading clients failed after 5 attempts: connection to server at")
+    assert str(caught.value).startswith("Loading clients failed after 12 attempts: connection to server at")
     assert "Connection refused" in str(caught.value)
     assert "s3cr3t" not in str(caught.value) + caplog.text
     assert "sync_log could not be told that clients failed" in caplog.text

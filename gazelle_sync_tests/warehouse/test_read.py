@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from decimal import Decimal
 
 import pytest
@@ -71,7 +70,7 @@ def test_the_status_of_a_database_that_was_never_used_is_blank(empty_engine):
     assert warehouse.read_status(empty_engine, ["users", "clients"]) == [TableStatus("users"), TableStatus("clients")]
 
 
-def test_the_status_of_a_table_tells_of_its_last_attempt_and_its_last_good_one(engine):
+def test_the_status_of_a_table_tells_of_its_last_attempt(engine):
     def fail():
         raise OSError("no network")
 
@@ -83,7 +82,6 @@ def test_the_status_of_a_table_tells_of_its_last_attempt_and_its_last_good_one(e
     assert users == TableStatus("users", rows=0)
     assert (clients_.rows, clients_.status, clients_.scope) == (38, "error", "all")
     assert clients_.error == "OSError: no network"
-    assert clients_.last_good < clients_.finished_at
     assert 0 <= clients_.seconds < 60
 
 
@@ -98,42 +96,3 @@ def test_the_log_of_a_run_has_its_tables_in_the_order_in_which_they_ended(engine
     ]
     assert all(row["seconds"] >= 0 for row in log)
     assert warehouse.read_run_log(engine, "none") == []
-
-
-@pytest.fixture
-def logged(run):
-    """Writes rows of sync_log: table, scope, status, when."""
-
-    def logged(*entries):
-        for table, scope, status, finished_at in entries:
-            run(f"""
-                INSERT INTO gazelle.sync_log (run_id, table_name, scope, status, started_at, finished_at)
-                VALUES ('r', '{table}', '{scope}', '{status}', '{finished_at}', '{finished_at}')
-                """)
-
-    return logged
-
-
-def at(day):
-    return datetime(2026, 1, day, 6, tzinfo=timezone.utc)
-
-
-def test_the_last_load_that_covered_its_day_is_the_oldest_over_the_tables(engine, logged):
-    names = ["appointments", "timeline_entries"]
-    assert warehouse.read_last_covered(engine, names) is None
-    logged(("appointments", "all", "success", "2026-01-10 06:00Z"))
-    assert warehouse.read_last_covered(engine, names) is None
-    logged(("timeline_entries", "all", "warning", "2026-01-08 06:00Z"))
-    assert warehouse.read_last_covered(engine, names) == at(8)
-    logged(("timeline_entries", "2026-01-01..2026-03-01", "success", "2026-01-12 06:00Z"))
-    assert warehouse.read_last_covered(engine, names) == at(10)
-
-
-def test_a_backfill_a_failure_and_a_table_never_read_whole_cover_nothing(engine, logged):
-    logged(("appointments", "2026-01-01..2026-03-01", "success", "2026-01-12 06:00Z"))
-    assert warehouse.read_last_covered(engine, ["appointments"]) is None
-    logged(("appointments", "all", "error", "2026-01-13 06:00Z"))
-    assert warehouse.read_last_covered(engine, ["appointments"]) is None
-    logged(("appointments", "all", "success", "2026-01-14 06:00Z"))
-    logged(("appointments", "2019-01-01..2019-02-01", "success", "2026-01-20 06:00Z"))
-    assert warehouse.read_last_covered(engine, ["appointments"]) == at(14)

@@ -1,0 +1,53 @@
+"""Whose account the credentials are for, and what their user may see: one request.
+
+Keep out: whose account the database mirrors (`warehouse.account`), and what follows from both (`environment.account`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gazelle_sync.gazelle.client import Client
+from gazelle_sync.translations import say
+
+# `PrivateQuery.company` and `.user`, and the enum `AccessLevel`, in Gazelle's schema.
+QUERY = "query account { company { id name } user { accessLevel hasLimitedAccess } }"
+ADMINISTRATOR = "ADMIN"
+
+
+@dataclass(frozen=True)
+class Account:
+    """A company, and the access of the user who asks. `access_level` is None where Gazelle does not say it."""
+
+    company_id: str
+    company_name: str
+    access_level: str | None
+    has_limited_access: bool
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether no record is hidden from who asks: technicians see the clients only who are theirs, or nobody's."""
+        return self.access_level == ADMINISTRATOR and not self.has_limited_access
+
+    @property
+    def access(self) -> str:
+        """The access in words, such as `TECHNICIAN`."""
+        level = self.access_level or say("access_unknown")
+        return say("access_limited", level=level) if self.has_limited_access else level
+
+
+def read_account(client: Client) -> Account | None:
+    """None when Gazelle names no company. Raises `GazelleError`."""
+    data = client.execute("the account", QUERY, {})
+    company, user = data.get("company"), data.get("user")
+    if not isinstance(company, dict) or not isinstance(company.get("id"), str) or not company["id"]:
+        return None
+    user = user if isinstance(user, dict) else {}
+    name, level = company.get("name"), user.get("accessLevel")
+    return Account(
+        company["id"],
+        name if isinstance(name, str) and name.strip() else company["id"],
+        level if isinstance(level, str) else None,
+        # What is not plainly no, may be yes.
+        user.get("hasLimitedAccess") not in (False, None),
+    )

@@ -1,0 +1,143 @@
+"""A nightly run in this process, over HTTP, where Gazelle refuses one table: what else runs, and what it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from types import ModuleType
+from typing import Any
+
+import pytest
+from dagster import AssetKey, DagsterInstance, Definitions, ExecuteInProcessResult
+
+from gazelle_sync.sandbox import Fault, Sandbox
+from gazelle_sync.tables import TABLES, dependencies
+from gazelle_sync.tables.declaration import Nested
+from gazelle_sync_tests.conftest import TORONTO
+
+Rows = Callable[..., list[dict[str, Any]]]
+Night = Callable[[], ExecuteInProcessResult]
+DATED = [name for name, table in TABLES.items() if table.partitioned_by]
+
+
+@pytest.fixture
+def night(
+    definitions: ModuleType, defs: Definitions, instance: DagsterInstance, configured: pytest.MonkeyPatch, engine: Any
+) -> Night:
+    """Runs what the nightly schedule would run now."""
+    from gazelle_sync.jobs import PARTITIONED, nightly_tags
+    from gazelle_sync.schedules import read_due
+
+    def night() -> ExecuteInProcessResult:
+        today = datetime.now(TORONTO).date()
+        with definitions.postgres.process_config_and_initialize_cm() as database:
+            due = read_due(database, definitions.partitions, PARTITIONED, today)
+        return defs.resolve_job_def("sync").execute_in_process(
+            instance=instance,
+            asset_selection=[AssetKey(["gazelle", name]) for name in TABLES],
+            tags=dict(nightly_tags(due)),
+            raise_on_error=False,
+        )
+
+    return night
+
+
+@pytest.fixture
+def refuse(live: Sandbox) -> Iterator[Callable[[str], None]]:
+    """Gazelle refuses what this table is read with, and nothing else: each query is named after its table."""
+    yield lambda table: live.faults.add(Fault("status", times=None, match=f"query {table}(", status=403)) and None
+    live.faults.clear()
+
+
+def downstream(table: str) -> set[str]:
+    """The tables that are not read when this one fails."""
+    found = {table}
+    while more := {name for name, each in TABLES.items() if found & {*dependencies(each, TABLES)}} - found:
+        found |= more
+    return found - {table}
+
+
+def ended(rows: Rows) -> dict[str, str]:
+    """How the last attempt of each table ended that was attempted."""
+    log = rows("SELECT DISTINCT ON (table_name) table_name, status FROM gazelle.sync_log ORDER BY table_name, id DESC")
+    return {line["table_name"]: line["status"] for line in log}
+
+
+# -- a failure stays where it is --------------------------------------------------------------------------------------
+
+
+def test_of_the_first_tables_the_users_stop_nothing_and_the_clients_what_is_theirs() -> None:
+    assert downstream("users") == set()
+    assert downstream("clients") >= {"contacts", "pianos", "appointments", "appointment_pianos", "timeline_entries"}
+
+
+def test_where_the_users_are_refused_all_others_are_mirrored(night: Night, rows: Rows, live: Sandbox) -> None:
+    live.faults.add(Fault("status", times=None, match="allUsers", status=403))
+    try:
+        result = night()
+    finally:
+        live.faults.clear()
+    assert not result.success
+    assert ended(rows) == {**dict.fromkeys(TABLES, "success"), "users": "error"}
+    # What refers to them has placeholders to refer to.
+    (counts,) = rows(
+        "SELECT count(*) FILTER (WHERE synced_at IS NULL) AS placeholders, count(*) AS rows FROM gazelle.users"
+    )
+    assert counts["placeholders"] == counts["rows"] > 0
+
+
+@pytest.mark.parametrize("table", [name for name in TABLES if downstream(name)][:3])
+def test_a_table_that_is_refused_stops_those_behind_it_and_no_other(
+    night: Night, rows: Rows, refuse: Callable[[str], None], table: str
+) -> None:
+    refuse(table)
+    assert not night().success
+    stopped = downstream(table)
+    assert ended(rows) == {name: "error" if name == table else "success" for name in TABLES if name not in stopped}
+
+
+def test_within_a_run_what_is_referred_to_comes_first(night: Night, rows: Rows) -> None:
+    assert night().success
+    assert [line["table_name"] for line in rows("SELECT table_name FROM gazelle.sync_log ORDER BY id")] == list(TABLES)
+
+
+# -- one table that lags behind does not cost the others --------------------------------------------------------------
+
+
+def requests_of(rows: Rows) -> dict[str, int]:
+    log = rows("SELECT DISTINCT ON (table_name) table_name, api_requests FROM gazelle.sync_log ORDER BY 1, id DESC")
+    return {line["table_name"]: line["api_requests"] for line in log}
+
+
+def test_a_dated_table_that_was_never_read_whole_is_read_whole_alone(
+    night: Night, rows: Rows, refuse: Callable[[str], None], live: Sandbox
+) -> None:
+    live.page_cap = 10
+    behind = next(name for name in DATED if not isinstance(TABLES[name].read, Nested) and not downstream(name))
+    others = [name for name in DATED if name != behind]
+    try:
+        refuse(behind)
+        assert not night().success
+        whole = requests_of(rows)
+        live.faults.clear()
+        # One night, and another: the second is what every night costs.
+        assert night().success
+        caught_up = requests_of(rows)
+        scopes = rows("SELECT DISTINCT ON (table_name) table_name, scope FROM gazelle.sync_log ORDER BY 1, id DESC")
+        assert night().success
+        usual = requests_of(rows)
+    finally:
+        live.page_cap = 100
+    assert {line["table_name"]: line["scope"] for line in scopes}[behind] == "all"
+    assert {line["scope"] for line in scopes if line["table_name"] in others} != {"all"}
+    for name in others:
+        # The next night also asks for what the table that caught up refers to, by id.
+        assert caught_up[name] <= usual[name] < whole[name]
+    assert caught_up[behind] > usual[behind]
+
+
+def test_a_night_asks_one_question_more_than_its_tables_do(night: Night, rows: Rows, live: Sandbox) -> None:
+    before = len(live.requests)
+    assert night().success
+    ((asked,),) = (row.values() for row in rows("SELECT sum(api_requests)::int FROM gazelle.sync_log"))
+    assert len(live.requests) - before == asked + 1
