@@ -393,6 +393,26 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Cette page n’appartient pas à la connexion en cours. Ouvrez l’adresse que `gazelle-sync login` affiche.",
     ),
     # -- reading from Gazelle: lists, rows, proofs --------------------------------------------------------------------
+    "table_refused": (
+        "Gazelle does not let this key read the table, which an account need not have: {why}",
+        "Gazelle ne laisse pas cette clé lire la table, dont un compte peut se passer : {why}",
+    ),
+    "list_changed": (
+        "{where} of {parent} changed while the list was read, and can't be read alone: the next sync reads it anew",
+        "{where} de {parent} a changé pendant la lecture et ne peut pas être lue seule : la prochaine synchronisation la relit",
+    ),
+    "nested_too_deeply": (
+        "a value that is nested too deeply",
+        "une valeur imbriquée trop profondément",
+    ),
+    "not_finite": (
+        "a number that is not finite",
+        "un nombre qui n’est pas fini",
+    ),
+    "translations_due": (
+        "{kind}, where texts by language are due",
+        "{kind} au lieu de textes par langue",
+    ),
     "list_missing": (
         "Gazelle answered {what} without the list {field}.",
         "Gazelle a répondu à {what} sans la liste {field}.",

@@ -30,11 +30,14 @@ def selection(table: Table, *, without: str = "") -> str:
     for column in table.all_columns:
         for path in column.paths:
             names = path.split(".")
-            if names[0] == without:
+            if without and names[0] == without:
                 continue
             branch = tree
             for name in names:
                 branch = branch.setdefault(name, {})
+            if column.fields:
+                # No field has this name: it is GraphQL text.
+                branch[column.fields] = {}
 
     def render(branch: Mapping[str, Any]) -> str:
         return " ".join(f"{name} {{ {render(below)} }}" if below else name for name, below in branch.items())
@@ -42,31 +45,49 @@ def selection(table: Table, *, without: str = "") -> str:
     return render(tree)
 
 
-def whole_list(table: Table, scope: Scope) -> str:
-    """The query that reads a table, a page at a time (`$after`)."""
+def whole_lists(table: Table, scope: Scope) -> list[str]:
+    """The queries that read a table, a page at a time (`$after`): one for each list that it is made of."""
     read = table.read
     if isinstance(read, PlainList):
-        return f"query {table.name} {{ {read.field} {{ {selection(table)} }} }}"
+        arguments = f"({read.arguments})" if read.arguments else ""
+        return [f"query {table.name} {{ {read.field}{arguments} {{ {selection(table)} }} }}"]
     if isinstance(read, Connection):
         connection, node, first = read, selection(table), PAGE
     else:
-        connection, node, first = read.within, f"id {nested(table, read, first=read.first)}", PAGE_OF_LISTS
+        connection, node, first = read.root, f"id {below(table, read.levels[0])}", PAGE_OF_LISTS
     limits = window(connection, scope)
-    nodes = page(connection.field, node, connection.arguments, limits, first=first)
-    return f"query {table.name}($after: String) {{ {nodes} }}"
+    lists = [page(connection.field, node, connection.arguments, each, limits, first=first) for each in connection.each]
+    return [f"query {table.name}($after: String) {{ {nodes} }}" for nodes in lists]
 
 
-def nested_of_one(table: Table, read: Nested) -> str:
+def below(table: Table, level: Nested, *, after: bool = False) -> str:
+    """A nested list with all that is read inside of its records; with `after`, its pages from there."""
+    read = table.read
+    assert isinstance(read, Nested)
+    if level == read:
+        node = selection(table, without=read.parent_field)
+    else:
+        node = f"id {below(table, read.levels[len(level.levels)])}"
+    if not level.paged:
+        arguments = f"({level.arguments})" if level.arguments else ""
+        return f"{level.field}{arguments} {{ {node} }}"
+    first = (PAGE if level == read else PAGE_OF_LISTS) if after else level.first
+    return page(level.field, node, level.arguments, after=after, first=first)
+
+
+def nested_of_one(table: Table, level: Nested) -> str:
     """The query that reads one parent's nested list, a page at a time (`$id`, `$after`)."""
-    record, below = f"{read.record.field}({read.record.argument}: $id)", nested(table, read, after=True)
-    return f"query {table.name}($id: String!, $after: String) {{ {record} {{ id {below} }} }}"
+    assert level.record is not None
+    record = f"{level.record.field}({level.record.argument}: $id)"
+    return f"query {table.name}($id: String!, $after: String) {{ {record} {{ id {below(table, level, after=True)} }} }}"
 
 
-def nested_counts(table: Table, read: Nested, scope: Scope) -> str:
-    """The query that reads how long each parent's nested list is, a page of parents at a time (`$after`)."""
+def nested_counts(table: Table, read: Nested, scope: Scope) -> list[str]:
+    """The queries that read how long each parent's nested list is, a page of parents at a time (`$after`)."""
     arguments = f"({read.arguments})" if read.arguments else ""
-    node, limits = f"id {read.field}{arguments} {{ totalCount }}", window(read.within, scope)
-    return f"query {table.name}($after: String) {{ {page(read.within.field, node, read.within.arguments, limits)} }}"
+    node, limits = f"id {read.field}{arguments} {{ {'totalCount' if read.paged else 'id'} }}", window(read.root, scope)
+    lists = [page(read.root.field, node, read.root.arguments, each, limits) for each in read.root.each]
+    return [f"query {table.name}($after: String) {{ {nodes} }}" for nodes in lists]
 
 
 def narrowed(table: Table, read: Connection, argument: str) -> str:
@@ -87,10 +108,6 @@ def page(field: str, node: str, *arguments: str, after: bool = True, first: int 
     given = ", ".join(part for part in (f"first: {first}", "after: $after" if after else "", *arguments) if part)
     cursors = f"{CURSORS} " if after else ""
     return f"{field}({given}) {{ {PAGE_FIELDS} {cursors}nodes {{ {node} }} }}"
-
-
-def nested(table: Table, read: Nested, *, after: bool = False, first: int = PAGE) -> str:
-    return page(read.field, selection(table, without=read.parent_field), read.arguments, after=after, first=first)
 
 
 def window(connection: Connection, scope: Scope) -> str:
@@ -125,12 +142,13 @@ def literal(value: str | dict[str, Any]) -> str:
 
 def all_queries(table: Table, scope: Scope) -> Iterable[str]:
     """Every query that reading this table can send."""
-    yield whole_list(table, scope)
-    if isinstance(table.read, Nested):
-        yield nested_of_one(table, table.read)
-        yield nested_counts(table, table.read, scope)
-    if isinstance(table.deletion_proved_by, ById):
-        yield by_ids(table, table.deletion_proved_by, 2)
-    if isinstance(table.deletion_proved_by, ByParent) and isinstance(table.read, Connection):
-        for argument in table.deletion_proved_by.arguments.values():
-            yield narrowed(table, table.read, argument)
+    read, evidence = table.read, table.deletion_proved_by
+    yield from whole_lists(table, scope)
+    if isinstance(read, Nested):
+        yield from (nested_of_one(table, level) for level in read.levels if level.paged)
+        if len(read.levels) == 1:
+            yield from nested_counts(table, read, scope)
+    if isinstance(evidence, ById):
+        yield by_ids(table, evidence, 2)
+    if isinstance(evidence, ByParent) and isinstance(read, Connection):
+        yield from (narrowed(table, read, argument) for argument in evidence.arguments.values())

@@ -357,7 +357,7 @@ def to_json(value: Any) -> Any:
     """A value as it came, if PostgreSQL's jsonb can hold it."""
     found = storable(value, DEEPEST)
     if found != value:
-        raise RepairedValue(found, say("unstorable_replaced"))
+        raise RepairedValue(found, say("text_repaired"))
     return value
 
 

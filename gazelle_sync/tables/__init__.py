@@ -29,8 +29,8 @@ def declared(package_path: list[str], package: str) -> dict[str, Table]:
 
 def dependencies(table: Table, tables: Mapping[str, Table]) -> list[str]:
     """The tables that this one is downstream of: those it is `after`, and the one inside whose records it is read."""
-    within = table.read.within.field if isinstance(table.read, Nested) else None
-    hosts = [host.name for host in tables.values() if getattr(host.read, "field", None) == within]
+    within = table.read.within if isinstance(table.read, Nested) else None
+    hosts = [host.name for host in tables.values() if within is not None and host.read == within]
     return sorted({*table.after, *hosts} & tables.keys() - {table.name})
 
 

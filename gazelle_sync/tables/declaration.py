@@ -233,9 +233,10 @@ class ById:
 class Nested:
     """A list inside every node of another list, drained for each. The other list may be nested itself.
 
-    `parent_field` is the node's field that leads to its parent: it is not asked for, as the parent is known. A `paged`
-    list is a connection: `first` of it are asked for with each parent, and `record` reaches one parent alone for what
-    is longer. Another one is given whole, and takes neither `first` nor a count.
+    `parent_field` is the node's field that leads to its parent: it is not asked for, as the parent is known; it is
+    empty where the node names its parent itself. A `paged` list is a connection: `first` of it are asked for with each
+    parent, and `record` reaches one parent alone for what is longer. Another one is given whole, and takes neither
+    `first` nor a count.
     """
 
     within: Connection | Nested
@@ -249,6 +250,16 @@ class Nested:
     def __post_init__(self) -> None:
         if self.paged and self.record is None:
             raise ValueError(f"{self.field} is paged: declare the record that it is drained by")
+
+    @property
+    def levels(self) -> tuple[Nested, ...]:
+        """The nested lists from the one inside the root's records to this one."""
+        return (*self.within.levels, self) if isinstance(self.within, Nested) else (self,)
+
+    @property
+    def root(self) -> Connection:
+        """The connection that all of it is read inside of."""
+        return self.within.root if isinstance(self.within, Nested) else self.within
 
 
 @dataclass(frozen=True)

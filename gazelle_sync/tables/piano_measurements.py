@@ -6,12 +6,12 @@ from gazelle_sync.tables.pianos import PIANOS_READ
 PIANO_MEASUREMENTS = Table(
     name="piano_measurements",
     comment="Measurements of pianos: humidity, temperature, the pitch and dip of each A, how long tones sustain.",
-    read=Nested(PIANOS_READ, "allPianoMeasurements", "piano", paged=False),
+    read=Nested(PIANOS_READ, "allPianoMeasurements", "", paged=False),
     deletion_proved_by=ById("pianoMeasurement", "id"),
     optional=True,
     group=Group.PIANOS,
     columns=(
-        reference("piano", "piano.id", "The piano that was measured.", to="pianos", required=True),
+        reference("piano", "pianoId", "The piano that was measured.", to="pianos", required=True),
         date("taken_on", "takenOn", "The day of the measurement."),
         integer("humidity", "humidity", "Relative humidity, in percent."),
         integer("temperature", "temperature", "Temperature, in the company's unit."),

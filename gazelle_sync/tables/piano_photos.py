@@ -17,13 +17,13 @@ from gazelle_sync.tables.pianos import PIANOS_READ
 PIANO_PHOTOS = Table(
     name="piano_photos",
     comment="Photos of pianos: where they are, and what is noted of them. The pictures stay in Gazelle.",
-    read=Nested(PIANOS_READ, "allPianoPhotos", "piano", record=ById("piano", "id")),
+    read=Nested(PIANOS_READ, "allPianoPhotos", "", record=ById("piano", "id")),
     deletion_proved_by=ByParent("piano_external_id"),
     every=Cadence.WEEK,
     optional=True,
     group=Group.PIANOS,
     columns=(
-        reference("piano", "piano.id", "The piano it shows.", to="pianos", required=True),
+        reference("piano", "pianoId", "The piano it shows.", to="pianos", required=True),
         text("url", "original.url", "Where the picture is.", personal=True),
         text("thumbnail_url", "thumbnail.url", "Where a small one is.", personal=True),
         text("mime_type", "original.mimeType", "The picture's format."),
