@@ -579,6 +579,206 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     # -- first contact: what the API lacks, page sizes, preflight -----------------------------------------------------
     # -- the database: connection, migrations, preflight --------------------------------------------------------------
+    "reading_the_database": (
+        "Reading the database",
+        "La lecture de la base de données",
+    ),
+    "preparing_the_tables": (
+        "Preparing the tables",
+        "La préparation des tables",
+    ),
+    "making_the_schema": (
+        "Making the schema {schema}",
+        "La création du schéma {schema}",
+    ),
+    "reading_the_clock": (
+        "Reading the database's clock",
+        "La lecture de l’horloge de la base de données",
+    ),
+    "failed_after": (
+        "{what} failed after {attempts} attempts: {why}",
+        "{what} a échoué après {attempts} tentatives : {why}",
+    ),
+    "tried_again": (
+        "{what}: {why}; attempt {attempt} follows",
+        "{what} : {why} ; la tentative {attempt} va suivre",
+    ),
+    "no_connection": (
+        "no connection",
+        "pas de connexion",
+    ),
+    "pooler_user": (
+        "Through Supabase's poolers the user is role.project, such as postgres.abcdefghijklmnopqrst.",
+        "Par les poolers de Supabase, l’utilisateur est role.projet, par exemple postgres.abcdefghijklmnopqrst.",
+    ),
+    "wrong_password": (
+        "The user or the password in SUPABASE_DB_URL is wrong. Supabase shows a password once: reset it in the database settings. Characters such as @ / : # in it are written %40 %2F %3A %23.",
+        "L’utilisateur ou le mot de passe de SUPABASE_DB_URL est faux. Supabase ne montre un mot de passe qu’une fois : réinitialisez-le dans les réglages de la base. Les caractères comme @ / : # s’y écrivent %40 %2F %3A %23.",
+    ),
+    "address_not_let_in": (
+        "The server wants TLS, or does not let this address in: look at its network restrictions.",
+        "Le serveur exige TLS, ou n’accepte pas cette adresse : regardez ses restrictions réseau.",
+    ),
+    "certificate_not_verified": (
+        "The server's certificate could not be verified: sslrootcert has to be the file with Supabase's CA, which the database settings offer, and the host the one that the certificate names.",
+        "Le certificat du serveur n’a pas pu être vérifié : sslrootcert doit désigner le fichier de l’autorité de Supabase, offert dans les réglages de la base, et l’hôte doit être celui que nomme le certificat.",
+    ),
+    "no_such_database": (
+        "The name after the last / of SUPABASE_DB_URL is the database; Supabase's is postgres.",
+        "Le nom après le dernier / de SUPABASE_DB_URL est celui de la base ; chez Supabase, c’est postgres.",
+    ),
+    "no_way_to_host": (
+        "Supabase's direct address is IPv6 only, and many hosts have none: take the string of the session pooler (…pooler.supabase.com, port 5432). Otherwise the host's name is misspelt, or the project is paused.",
+        "L’adresse directe de Supabase n’existe qu’en IPv6, que bien des machines n’ont pas : prenez la chaîne du pooler en mode session (…pooler.supabase.com, port 5432). Sinon, le nom de l’hôte est mal écrit, ou le projet est en pause.",
+    ),
+    "nothing_answers": (
+        "Nothing answers on that port: 5432 is the direct address and the session pooler, 6543 the transaction pooler.",
+        "Rien ne répond sur ce port : 5432 est celui de l’adresse directe et du pooler en mode session, 6543 celui du pooler en mode transaction.",
+    ),
+    "look_for_leftovers": (
+        "`gazelle-sync check` says whether something that no declaration has refuses it, and what mends it.",
+        "`gazelle-sync check` dit si quelque chose qui n’est dans aucune déclaration l’empêche, et comment y remédier.",
+    ),
+    "right_is_lacking": (
+        "Give the role of SUPABASE_DB_URL that right, or use the owner's (`gazelle-sync check` says which).",
+        "Donnez ce droit au rôle de SUPABASE_DB_URL, ou prenez celui du propriétaire (`gazelle-sync check` dit lequel).",
+    ),
+    "disk_is_full": (
+        "The database's disk is full: make room, then run the sync again.",
+        "Le disque de la base de données est plein : faites de la place, puis relancez la synchronisation.",
+    ),
+    "took_too_long": (
+        "It took longer than the timeout: look for something that holds a lock (pg_stat_activity).",
+        "Cela a duré plus que le délai permis : cherchez ce qui tient un verrou (pg_stat_activity).",
+    ),
+    "server_too_old": (
+        "PostgreSQL {version} is too old: at least 15 is needed, whose views run with the rights of whoever asks.",
+        "PostgreSQL {version} est trop ancien : il faut au moins la version 15, dont les vues s’exécutent avec les droits de qui les lit.",
+    ),
+    "table_is_held": (
+        "The tables could not be brought up to date in {minutes} minutes without holding up whoever reads them: {holders}. Nothing was changed. End that session, or wait until it is done, and run the sync again.",
+        "Les tables n’ont pas pu être mises à jour en {minutes} minutes sans faire attendre leurs lecteurs : {holders}. Rien n’a été changé. Mettez fin à cette session, ou attendez qu’elle ait fini, puis relancez la synchronisation.",
+    ),
+    "waiting_for_table": (
+        "The tables are to be brought up to date, and somebody holds one of them; it is tried again until it is free: {holders}",
+        "Les tables doivent être mises à jour, et l’une d’elles est occupée ; un nouvel essai suivra jusqu’à ce qu’elle soit libre : {holders}",
+    ),
+    "holder": (
+        "{table} is held by {application} (user {user}, pid {pid}) since {since} UTC, with a query begun at {query_since} UTC",
+        "{table} est tenue par {application} (utilisateur {user}, pid {pid}) depuis {since} UTC, avec une requête commencée à {query_since} UTC",
+    ),
+    "holder_is_gone": (
+        "whoever held it has just let it go ({statement})",
+        "qui la tenait vient de la libérer ({statement})",
+    ),
+    "left_as_it_is": (
+        "left as it is, without {what}: {why}",
+        "laissé tel quel, sans {what} : {why}",
+    ),
+    "schema_named": (
+        "schema {what}",
+        "schéma {what}",
+    ),
+    "table_named": (
+        "table {what}",
+        "table {what}",
+    ),
+    "column_named": (
+        "column {what}",
+        "colonne {what}",
+    ),
+    "foreign_key_named": (
+        "foreign key {what}",
+        "clé étrangère {what}",
+    ),
+    "index_named": (
+        "index {what}",
+        "index {what}",
+    ),
+    "constraint_named": (
+        "constraint {what}",
+        "contrainte {what}",
+    ),
+    "view_named": (
+        "view {what}",
+        "vue {what}",
+    ),
+    "time_zone_of": (
+        "a time zone for {what}",
+        "fuseau horaire pour {what}",
+    ),
+    "not_null_of": (
+        "not null for {what}",
+        "interdiction du nul pour {what}",
+    ),
+    "role_named": (
+        "role {role}",
+        "rôle {role}",
+    ),
+    "pooler_not_seen": (
+        "Looking for a pooler failed: {why}",
+        "La recherche d’un pooler a échoué : {why}",
+    ),
+    "may_not_create": (
+        "The role {role} may not create tables. As the owner, run: {mending}",
+        "Le rôle {role} n’a pas le droit de créer des tables. En tant que propriétaire, exécutez : {mending}",
+    ),
+    "may_not_stage": (
+        "The role {role} may not make temporary tables, which a sync compares with. As the owner, run: {mending}",
+        "Le rôle {role} n’a pas le droit de créer des tables temporaires, avec lesquelles une synchronisation compare. En tant que propriétaire, exécutez : {mending}",
+    ),
+    "may_not_write": (
+        "The role {role} may not read and write {tables}. As the owner, run: {mending}",
+        "Le rôle {role} n’a pas le droit de lire et d’écrire {tables}. En tant que propriétaire, exécutez : {mending}",
+    ),
+    "rows_hidden": (
+        "Row level security hides {tables} from the role {role}, which is not their owner. As the owner, run: {mending}",
+        "La sécurité des lignes cache {tables} au rôle {role}, qui n’en est pas propriétaire. En tant que propriétaire, exécutez : {mending}",
+    ),
+    "column_is_otherwise": (
+        "{column} is {there}, declared {meant}",
+        "{column} est de type {there}, et déclarée {meant}",
+    ),
+    "columns_are_otherwise": (
+        "{columns}. As the owner, look at what it holds, and run: {mending}",
+        "{columns}. En tant que propriétaire, regardez ce qu’elle contient, puis exécutez : {mending}",
+    ),
+    "row_security_off": (
+        "Row level security is off on {tables}: a grant shows every row. As the owner, run (who read until now, needs a policy): {mending}",
+        "La sécurité des lignes est inactive sur {tables} : un droit de lecture montre chaque ligne. En tant que propriétaire, exécutez (qui lisait jusqu’ici a besoin d’une politique) : {mending}",
+    ),
+    "holds_rights": (
+        "{role} holds rights on {on}",
+        "{role} a des droits sur {on}",
+    ),
+    "too_open": (
+        "{what}, and no policy says that they should. As the owner, run: {mending}",
+        "{what}, et aucune politique ne le prévoit. En tant que propriétaire, exécutez : {mending}",
+    ),
+    "rest_not_served": (
+        "The REST API does not serve the schema {schema}, only {others}. Add it to the exposed schemas in Supabase's API settings, or run: {mending}",
+        "L’API REST ne sert pas le schéma {schema}, seulement {others}. Ajoutez-le aux schémas exposés dans les réglages API de Supabase, ou exécutez : {mending}",
+    ),
+    "leftover_column": (
+        "the column {table}.{column} may not be null, and no declaration fills it",
+        "la colonne {table}.{column} ne peut pas être nulle, et aucune déclaration ne la remplit",
+    ),
+    "leftover_foreign_key": (
+        "the foreign key {constraint} lets {table}.{column} refer only to what is in {parent}, which no declaration fills for it",
+        "la clé étrangère {constraint} ne laisse {table}.{column} renvoyer qu’à ce qui est dans {parent}, qu’aucune déclaration ne remplit pour elle",
+    ),
+    "leftover_unique": (
+        "the constraint {constraint} refuses two rows of {table} with the same {columns}, and no declaration says that there are none",
+        "la contrainte {constraint} refuse deux lignes de {table} ayant les mêmes valeurs ({columns}), et aucune déclaration ne dit qu’il n’y en a pas",
+    ),
+    "leftovers": (
+        "New rows may be refused: {what}. As the owner, run: {mending}",
+        "De nouvelles lignes peuvent être refusées : {what}. En tant que propriétaire, exécutez : {mending}",
+    ),
+    "leftovers_before_reading": (
+        "New rows would be refused, so nothing was read: {what}. As the owner, run: {mending}",
+        "De nouvelles lignes seraient refusées ; rien n’a donc été lu : {what}. En tant que propriétaire, exécutez : {mending}",
+    ),
     "connection_string_not_understood": (
         "{variable} is not a connection string. It looks like postgresql://user:password@host:5432/database; characters such as @ / : # in the password are written %40 %2F %3A %23.",
         "{variable} n’est pas une chaîne de connexion. Elle ressemble à postgresql://user:password@host:5432/database ; dans le mot de passe, des caractères comme @ / : # s’écrivent %40 %2F %3A %23.",
@@ -600,6 +800,50 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Un autre processus garde le jeton OAuth depuis {seconds} s (une ligne de gazelle.oauth_token). Cherchez un gazelle-sync bloqué et arrêtez-le, puis relancez la même commande.",
     ),
     # -- the database: loads and their warnings -----------------------------------------------------------------------
+    "loading": (
+        "Loading {table}",
+        "Le chargement de {table}",
+    ),
+    "overtaken": (
+        "overtaken: run {run} began to read this table later, at {at} UTC, and was done first. What it stored is newer, so nothing was written",
+        "dépassée : l’exécution {run} a commencé à lire cette table plus tard, à {at} UTC, et a fini la première. Ce qu’elle a enregistré est plus récent ; rien n’a donc été écrit",
+    ),
+    "overtaken_in_part": (
+        "overtaken in part: another load of this table, done meanwhile, knows {count} records better; they stay as it stored them",
+        "dépassée en partie : un autre chargement de cette table, fait entre-temps, connaît mieux {count} enregistrements ; ils restent tels qu’il les a enregistrés",
+    ),
+    "list_not_proved": (
+        "the list could not be proved whole in {reads} reads, so nothing was marked as deleted: {seen} of {expected} records seen; {doubts}",
+        "en {reads} lectures, rien n’a prouvé que la liste est entière ; rien n’a donc été marqué comme supprimé : {seen} enregistrements vus sur {expected} ; {doubts}",
+    ),
+    "too_many_gone": (
+        "{missing} of {in_scope} records are no longer listed, and of {asked} of them that were asked for by id {gone} are gone: more than may go at once ({limit}), so none was marked as deleted. If this is right, run `gazelle-sync sync --allow-mass-delete` once",
+        "{missing} enregistrements sur {in_scope} ne sont plus dans la liste, et sur {asked} d’entre eux demandés par leur identifiant, {gone} n’existent plus : c’est plus qu’il ne peut en disparaître d’un coup ({limit}) ; aucun n’a donc été marqué comme supprimé. Si c’est voulu, lancez une fois `gazelle-sync sync --allow-mass-delete`",
+    ),
+    "emptied": (
+        "values came empty for more records than can be believed, so these columns keep what they have: {columns}. If this is right, run `gazelle-sync sync --allow-mass-delete` once",
+        "trop d’enregistrements sont arrivés vides pour que ce soit croyable ; ces colonnes gardent donc ce qu’elles ont : {columns}. Si c’est voulu, lancez une fois `gazelle-sync sync --allow-mass-delete`",
+    ),
+    "emptied_column": (
+        "{column} ({lost} of {had})",
+        "{column} ({lost} sur {had})",
+    ),
+    "most_rows_changed": (
+        "most rows changed at once (of {rows}), which is done, and worth a look: {columns}",
+        "la plupart des lignes ont changé d’un coup (sur {rows}) ; c’est fait, et cela mérite un coup d’œil : {columns}",
+    ),
+    "rejected_records": (
+        "{count} records could not be stored as they came: {shown}",
+        "{count} enregistrements n’ont pas pu être enregistrés tels quels : {shown}",
+    ),
+    "and_more_rejects": (
+        "{shown}; and {more} more, see gazelle.rejected_rows",
+        "{shown} ; et {more} autres, voir gazelle.rejected_rows",
+    ),
+    "filled_in_part": (
+        "new columns ({columns}) are filled for {scope} only; the next run that reads all history fills the rest",
+        "les nouvelles colonnes ({columns}) ne sont remplies que pour {scope} ; la prochaine exécution qui lit tout l’historique remplira le reste",
+    ),
     # -- the account, what was covered, and when ----------------------------------------------------------------------
     "missing_for_now": (
         "no longer listed ({count}): {records}. One night proves nothing: what is still missing {hours} hours later "

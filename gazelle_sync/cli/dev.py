@@ -31,7 +31,7 @@ PATIENCE, PATIENCE_WITH_RUNS = 15, 60
 
 @click.command()
 @click.option("--port", "-p", type=PORT, default=3000, show_default=True, help="Where the UI listens.")
-@click.option("--host", "-h", default="127.0.0.1", show_default=True, help="The address it listens on.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address it listens on.")
 @click.option("--verbose", is_flag=True, help="Show all that Dagster says, not only what went wrong.")
 @configured
 def dev(settings: Settings, say: Speech, port: int, host: str, verbose: bool) -> int:

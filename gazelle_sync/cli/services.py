@@ -35,8 +35,7 @@ class Service:
 
     def _has_child(self) -> bool:
         with suppress(psutil.NoSuchProcess):
-            children = psutil.Process(self.process.pid).children()
-            return any(child.status() != psutil.STATUS_ZOMBIE for child in children)
+            return any(is_alive(child.pid) for child in psutil.Process(self.process.pid).children())
         return False
 
 
@@ -68,13 +67,29 @@ def run_service(
     try:
         yield Service(name, process)
     finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(patience)
-        # What it started and left behind, and itself if it would not end.
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        end_session(process, patience)
+
+
+def end_session(process: subprocess.Popen[bytes], patience: float) -> None:
+    """Ends a process and what it started, such as runs that roll back; after `patience` seconds, kills what is left."""
+    family = [process.pid]
+    with suppress(psutil.NoSuchProcess):
+        family += [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    deadline = time.monotonic() + patience
+    while any(map(is_alive, family)) and time.monotonic() < deadline:
+        process.poll()
+        time.sleep(LOOK_EVERY)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def is_alive(pid: int) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def end_with_parent() -> Callable[[], None] | None:

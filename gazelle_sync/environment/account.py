@@ -24,7 +24,6 @@ def ask_account(client: Client, engine: Engine) -> Account | None:
     Raises `AnotherAccount` when the database mirrors another company, or `GazelleError` when it mirrors one and Gazelle
     names none; and `WarehouseError`.
     """
-    kept = warehouse.read_mirrored_account(engine)
     try:
         asked = read_account(client)
     except Refused:
@@ -32,6 +31,7 @@ def ask_account(client: Client, engine: Engine) -> Account | None:
         return None
     except Unanswered:
         asked = None
+    kept = warehouse.read_mirrored_account(engine)
     if asked is None and kept is not None:
         raise InvalidResponse(say("no_company_named", kept=kept.company_name, kept_id=kept.company_id))
     if asked is not None:

@@ -2,6 +2,8 @@
 
 What people added is theirs, so nothing is dropped, renamed or retyped. The comparison takes the place of
 revision files: a new declaration needs none, and a database of any earlier state arrives at the same shape.
+Whoever waits for a table to alter it holds up all who come to read it afterwards (PostgreSQL manual, "Explicit
+Locking"). So an addition waits for a moment only, lets go of all it has, and tries again after a pause.
 Keep out: the shape itself (`schema`, `views`), and rows (`load`).
 """
 
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +27,8 @@ from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.exc import DBAPIError
 
 from gazelle_sync.tables import TABLES, Table
+from gazelle_sync.translations import say
+from gazelle_sync.warehouse import new_columns
 from gazelle_sync.warehouse.connection import WarehouseError, with_retries
 from gazelle_sync.warehouse.locks import MIGRATION
 from gazelle_sync.warehouse.schema import OWNER_ONLY, SCHEMA, built_late, metadata
@@ -33,14 +38,41 @@ logger = logging.getLogger(__name__)
 
 SUPABASE_ROLES = {"anon", "authenticated", "service_role"}
 
+# How long an addition waits for a table, how long it then lets others in, and after how many seconds it gives up.
+LOCK_TIMEOUT = "1s"
+PAUSE = 5.0
+PATIENCE = 300.0
+
+# Who holds what a statement waits for: those that it names. An index or a foreign key only waits for who writes.
+HOLDERS = """
+SELECT DISTINCT relname, coalesce(nullif(application_name, ''), '?'), coalesce(usename, '?'), activity.pid,
+       coalesce(to_char(xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), '?'),
+       coalesce(to_char(query_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), '?')
+FROM pg_locks AS held JOIN pg_class ON pg_class.oid = relation JOIN pg_stat_activity AS activity USING (pid)
+WHERE granted AND relnamespace = to_regnamespace('gazelle') AND held.pid <> pg_backend_pid()
+  AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND :statement ~ ('\\m' || relname || '\\M')
+  AND (mode <> 'AccessShareLock' OR :statement !~ 'CREATE (UNIQUE )?INDEX|FOREIGN KEY')
+ORDER BY 1, 4
+"""
+
 ADDITIONS = (ops.CreateTableOp, ops.AddColumnOp, ops.CreateIndexOp, ops.AddConstraintOp)
+
+
+class TableIsHeld(Exception):
+    """Somebody held a table for longer than an addition waits. `statement` is what waited."""
+
+    def __init__(self, statement: str) -> None:
+        super().__init__(statement)
+        self.statement = statement
 
 
 def migrate(engine: sa.Engine, tables: Mapping[str, Table] = TABLES, *, loads_follow: bool = False) -> list[str]:
     """Adds what the database lacks, in one transaction under the migrations' lock. What was added, in words.
 
     When `loads_follow`, foreign keys and indexes of tables without rows are left to their first load. Raises
-    `WarehouseError`, also when the server is older than PostgreSQL 15.
+    `WarehouseError`, also when the server is older than PostgreSQL 15, and with the name of who holds a table that has
+    to be altered, when it does so for longer than `PATIENCE`.
     """
     shape = metadata(tables)
 
@@ -49,26 +81,56 @@ def migrate(engine: sa.Engine, tables: Mapping[str, Table] = TABLES, *, loads_fo
             with engine.begin() as connection:
                 return bring_to(shape, connection, loads_follow)
         except DBAPIError as error:
+            if isinstance(error.orig, psycopg2.errors.LockNotAvailable):
+                raise TableIsHeld(str(error.statement)) from None
             if isinstance(error.orig, psycopg2.Error):
                 raise error.orig from None
             raise
 
-    return with_retries(work, "Preparing the tables")
+    deadline = time.monotonic() + PATIENCE
+    told = ""
+    while True:
+        try:
+            return with_retries(work, say("preparing_the_tables"))
+        except TableIsHeld as held:
+            holders = describe_holders(engine, held.statement)
+            if time.monotonic() + PAUSE > deadline:
+                raise WarehouseError(say("table_is_held", holders=holders, minutes=round(PATIENCE / 60))) from None
+            if holders != told:
+                logger.warning("%s", say("waiting_for_table", holders=holders))
+                told = holders
+        time.sleep(PAUSE)
+
+
+def describe_holders(engine: sa.Engine, statement: str) -> str:
+    """Who holds what the statement waits for, without what they ask: that may be personal."""
+    # What a view is made of is not held up by it.
+    named = statement.partition(" AS ")[0]
+    with engine.connect() as connection:
+        held = connection.execute(sa.text(HOLDERS), {"statement": named}).all()
+    said = [
+        say("holder", table=table, application=application, user=user, pid=pid, since=since, query_since=query_since)
+        for table, application, user, pid, since, query_since in held
+    ]
+    return "; ".join(said) or say("holder_is_gone", statement=named)
 
 
 def bring_to(shape: sa.MetaData, connection: sa.Connection, loads_follow: bool) -> list[str]:
-    connection.execute(sa.text("SET LOCAL statement_timeout = '15min'"))
-    connection.execute(sa.text(MIGRATION))
+    # A load holds up no reader, so it is waited for as long as it takes; a table is not.
+    connection.execute(
+        sa.text(
+            f"SET LOCAL statement_timeout = '15min'; SET LOCAL lock_timeout = 0; {MIGRATION}; "
+            f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"
+        )
+    )
     version: int = connection.scalar(sa.text("SELECT current_setting('server_version_num')::int")) or 0
     if version < 150000:
-        raise WarehouseError(
-            f"PostgreSQL {version // 10000} is too old: views that run with their caller's rights came with 15."
-        )
+        raise WarehouseError(say("server_too_old", version=version // 10000))
     roles = set(connection.scalars(sa.text("SELECT rolname FROM pg_roles")))
     done: list[str] = []
     if SCHEMA not in sa.inspect(connection).get_schema_names():
         connection.execute(sa.schema.CreateSchema(SCHEMA))
-        done.append(f"schema {SCHEMA}")
+        done.append(say("schema_named", what=SCHEMA))
     there = set(sa.inspect(connection).get_table_names(SCHEMA))
     context = make_context(connection)
     operations = Operations(context)
@@ -76,6 +138,12 @@ def bring_to(shape: sa.MetaData, connection: sa.Connection, loads_follow: bool) 
         with fit_for_old_rows(addition):
             operations.invoke(addition)
         done.append(describe_addition(addition))
+        if isinstance(addition, ops.AddColumnOp) and shape.tables[f"{SCHEMA}.{addition.table_name}"].info.get(
+            "built_late"
+        ):
+            connection.execute(
+                sa.text(new_columns.NOTE), {"table": addition.table_name, "column": addition.column.name}
+            )
         if isinstance(addition, ops.AddColumnOp) and addition.column.name == "synced_at":
             # Rows of the old service are records, not placeholders.
             connection.execute(sa.text(f'UPDATE {SCHEMA}."{addition.table_name}" SET synced_at = now()'))  # noqa: S608
@@ -87,7 +155,7 @@ def bring_to(shape: sa.MetaData, connection: sa.Connection, loads_follow: bool) 
     for name, query in VIEWS.items():
         done += replace_view(connection, name, query, roles)
     for line in done:
-        logger.info("added %s", line)
+        logger.info("%s", say("added", what=line))
     return done
 
 
@@ -115,13 +183,18 @@ def find_missing(shape: sa.MetaData, context: MigrationContext, loads_follow: bo
     lacking = [addition for addition in find_additions(found) if not is_already_there(connection, addition)]
     if loads_follow:
         lacking = [addition for addition in lacking if not is_for_later(connection, shape, addition)]
-    # A new table can refer to an old one only once that one's key is unique.
-    return sorted(lacking, key=lambda addition: not isinstance(addition, ops.CreateUniqueConstraintOp))
+    # A new table can refer to an old one only once that one's key is unique; new columns are noted in a table.
+    first = [ops.CreateUniqueConstraintOp, ops.CreateTableOp]
+    return sorted(lacking, key=lambda addition: first.index(type(addition)) if type(addition) in first else len(first))
 
 
 def is_ours(name: str | None, kind: str, parents: Any) -> bool:
     """Only this schema is compared: what else is in the database is not our business."""
     return name == SCHEMA if kind == "schema" else True
+
+
+def is_mirrored(shape: sa.MetaData, table: str) -> bool:
+    return bool(shape.tables[f"{SCHEMA}.{table}"].info)
 
 
 def find_additions(found: ops.OpContainer | None) -> Iterator[Any]:
@@ -202,7 +275,7 @@ def take_over(connection: sa.Connection, table: sa.Table, columns: Iterable[Refl
             done += if_nothing_depends(
                 connection,
                 f"ALTER TABLE {quoted} ALTER {name} TYPE timestamptz USING {name} AT TIME ZONE 'UTC'",
-                f"a time zone for {table.name}.{column.name}",
+                say("time_zone_of", what=f"{table.name}.{column.name}"),
             )
         if not column.nullable and old["nullable"]:
             if filler := column.info.get("placeholder"):
@@ -212,7 +285,7 @@ def take_over(connection: sa.Connection, table: sa.Table, columns: Iterable[Refl
             done += if_nothing_depends(
                 connection,
                 f"ALTER TABLE {quoted} ALTER {name} SET NOT NULL",
-                f"not null for {table.name}.{column.name}",
+                say("not_null_of", what=f"{table.name}.{column.name}"),
             )
     return done
 
@@ -225,7 +298,7 @@ def if_nothing_depends(connection: sa.Connection, statement: str, what: str) -> 
     except (sa.exc.NotSupportedError, sa.exc.IntegrityError, sa.exc.ProgrammingError) as error:
         if isinstance(error.orig, psycopg2.errors.InsufficientPrivilege):
             raise
-        logger.warning("left as it is, no %s: %s", what, type(error.orig).__name__)
+        logger.warning("%s", say("left_as_it_is", what=what, why=type(error.orig).__name__))
         return []
     return [what]
 
@@ -268,16 +341,16 @@ def replace_view(connection: sa.Connection, name: str, query: str, roles: Iterab
     if new:
         # Later, what people granted is theirs.
         restrict(connection, view, roles)
-    return [f"view {name}"]
+    return [say("view_named", what=name)]
 
 
 def describe_addition(addition: Any) -> str:
     if isinstance(addition, ops.CreateTableOp):
-        return f"table {addition.table_name}"
+        return say("table_named", what=addition.table_name)
     if isinstance(addition, ops.AddColumnOp):
-        return f"column {addition.table_name}.{addition.column.name}"
+        return say("column_named", what=f"{addition.table_name}.{addition.column.name}")
     if isinstance(addition, ops.CreateForeignKeyOp):
-        return f"foreign key {addition.source_table}.{', '.join(addition.local_cols)}"
+        return say("foreign_key_named", what=f"{addition.source_table}.{', '.join(addition.local_cols)}")
     if isinstance(addition, ops.CreateIndexOp):
-        return f"index {addition.index_name}"
-    return f"constraint {addition.constraint_name}"
+        return say("index_named", what=addition.index_name)
+    return say("constraint_named", what=addition.constraint_name)

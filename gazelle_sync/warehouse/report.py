@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 class LoadReport:
     """What a load did. `rows` is how many live rows the table has now; `seconds` includes reading.
 
-    `proved` says whether what was read is all that there was.
+    `filled` rows only got values of columns that are new in the table. `proved` says whether what was read is all that
+    there was.
     """
 
     table: str
@@ -18,6 +19,7 @@ class LoadReport:
     expected: int = 0
     inserted: int = 0
     updated: int = 0
+    filled: int = 0
     unchanged: int = 0
     deleted: int = 0
     restored: int = 0
@@ -36,6 +38,6 @@ class LoadReport:
     def __str__(self) -> str:
         return (
             f"{self.table}: {self.fetched} fetched, {self.inserted} inserted, {self.updated} updated, "
-            f"{self.unchanged} unchanged, {self.deleted} deleted, {self.restored} restored, {self.rejected} rejected, "
-            f"{self.api_requests} requests, {self.seconds:.1f} s"
+            f"{self.filled} filled, {self.unchanged} unchanged, {self.deleted} deleted, {self.restored} restored, "
+            f"{self.rejected} rejected, {self.api_requests} requests, {self.seconds:.1f} s"
         )

@@ -16,9 +16,9 @@ from sqlalchemy import Engine
 from gazelle_sync.tables import TABLES, Scope, Table
 from gazelle_sync.tables.declaration import Rule
 from gazelle_sync.warehouse.connection import fetch
+from gazelle_sync.warehouse.guards import ROWS_TO_REFUSE, SHARE_TO_REFUSE
 from gazelle_sync.warehouse.schema import SCHEMA
 from gazelle_sync.warehouse.scope import condition
-from gazelle_sync.warehouse.tombstones import ROWS_TO_REFUSE, SHARE_TO_REFUSE
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,10 @@ def run_checks(engine: Engine, checks: Sequence[RowCheck]) -> dict[str, RowCheck
 
 
 def count_rows_in_scope(engine: Engine, table: Table, scope: Scope, tables: Mapping[str, Table] = TABLES) -> int:
-    """How many live records of the scope there are, those included that the last load could not store at all."""
+    """How many live records of the scope there are, those included that the last load could not store at all.
+
+    Without those of which the next night tells whether they are gone.
+    """
     within, parameters = condition(table, scope, tables)
     key = sql.SQL(" || '/' || ").join(sql.Identifier("t", name) for name in table.key)
     query = sql.SQL(
@@ -140,5 +143,8 @@ def count_rows_in_scope(engine: Engine, table: Table, scope: Scope, tables: Mapp
         "AND r.last_seen_at > coalesce((SELECT finished_at FROM gazelle.sync_log WHERE table_name = %(table)s "
         "AND status <> 'error' ORDER BY finished_at DESC OFFSET 1 LIMIT 1), '-infinity') "
         "AND NOT EXISTS (SELECT FROM {target} t WHERE {key} = r.external_id))"
+        " - "
+        "(SELECT count(*) FROM gazelle.deletion_candidates c JOIN {target} t ON {key} = c.external_id "
+        "WHERE c.table_name = %(table)s AND t.deleted_at IS NULL AND t.synced_at IS NOT NULL)"
     ).format(target=sql.Identifier(SCHEMA, table.name), within=within, key=key)
     return int(fetch(engine, query, {**parameters, "table": table.name})[1][0][0])

@@ -119,7 +119,7 @@ def identity_column() -> sa.Column[int]:
 
 
 def add_own_tables(shape: sa.MetaData) -> None:
-    """sync_log, rejected_rows, row_changes, what may be gone, whose account it is, and the OAuth token if kept here."""
+    """sync_log, rejected_rows, row_changes, new columns, what may be gone, whose account it is, and the OAuth token."""
     counts = ("fetched", "inserted", "updated", "unchanged", "deleted", "restored", "rejected")
     log = sa.Table(
         "sync_log",
@@ -136,6 +136,9 @@ def add_own_tables(shape: sa.MetaData) -> None:
         sa.Column("api_retries", sa.Integer, nullable=False, server_default="0"),
         sa.Column("error", sa.Text, comment="Why it is an error or a warning."),
         sa.Column("proved", sa.Boolean, comment="Whether what was read was proved to be all; null for an error."),
+        sa.Column(
+            "filled", sa.Integer, nullable=False, server_default="0", comment="Rows that only got a column's values."
+        ),
         comment="One row per table per attempt, also when it failed.",
     )
     sa.Index(None, log.c.table_name, log.c.finished_at)
@@ -174,6 +177,14 @@ def add_own_tables(shape: sa.MetaData) -> None:
     )
     sa.Index(None, changes.c.table_name, changes.c.changed_at)
     sa.Index(None, changes.c.external_id)
+    sa.Table(
+        "new_columns",
+        shape,
+        sa.Column("table_name", sa.Text, primary_key=True),
+        sa.Column("column_name", sa.Text, primary_key=True),
+        sa.Column("added_at", TIMESTAMP, nullable=False, comment="When it was added to rows that were there."),
+        comment="Columns that are not filled yet: their table was not read whole since they were added.",
+    )
     sa.Table(
         "deletion_candidates",
         shape,

@@ -11,19 +11,20 @@ from collections.abc import Iterable, Sequence
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
-from gazelle_sync.tables import Table
+from gazelle_sync.tables import Column, Table
 from gazelle_sync.warehouse.schema import SCHEMA
 
 Key = tuple[str, ...]
 
 
 class Target:
-    """The table that is loaded. `compose` fills its names into a statement."""
+    """The table that is loaded. `compose` fills its names into a statement. `own_columns` are those beside the key."""
 
     def __init__(self, table: Table) -> None:
         columns = [column.name for column in table.all_columns]
-        own = [name for name in columns if name not in table.key]
         self.table = table
+        self.own_columns = [column for column in table.all_columns if column.name not in table.key]
+        own = [column.name for column in self.own_columns]
         self.identifier = sql.Identifier(SCHEMA, table.name)
         self._parts: dict[str, sql.Composable] = {
             "target": self.identifier,
@@ -40,11 +41,7 @@ class Target:
             "same_key": self.same_key("s", "t"),
             "same_as_earlier": self.same_key("s", "twice"),
             "same_gone": self.same_key("gone", "t"),
-            # A table that was taken over can have varchar where text is declared, or a time without a zone.
-            "t_columns": sql.SQL(", ").join(
-                sql.SQL("{}::{}").format(sql.Identifier("t", column.name), sql.SQL(column.type.sql))
-                for column in table.all_columns
-            ),
+            "t_columns": sql.SQL(", ").join(map(self.typed, table.all_columns)),
             "s_columns": listed(columns, "s"),
             "t_key": listed(table.key, "t"),
             "t_key_text": key_as_text(table.key, "t"),
@@ -57,6 +54,11 @@ class Target:
 
     def compose(self, statement: str, **more: sql.Composable) -> sql.Composed:
         return sql.SQL(statement).format(**self._parts, **more)
+
+    @staticmethod
+    def typed(column: Column) -> sql.Composed:
+        """What is stored, as declared: a table that was taken over can have varchar, or times without a zone."""
+        return sql.SQL("{}::{}").format(sql.Identifier("t", column.name), sql.SQL(column.type.sql))
 
     def same_key(self, left: str, right: str) -> sql.Composed:
         return sql.SQL(" AND ").join(

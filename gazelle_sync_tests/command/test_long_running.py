@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from click.testing import Result
 
 from gazelle_sync_tests.command.conftest import said
 from gazelle_sync_tests.conftest import folder_for_postgres
-from gazelle_sync_tests.daemon.instance import free_port
+from gazelle_sync_tests.daemon.instance import free_port, wait
 from gazelle_sync_tests.project import PATIENCE, Project, running
 
 
@@ -135,6 +136,20 @@ def ui(machine: Project) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         os.kill(left, signal.SIGKILL)
 
 
+LAUNCH = """
+mutation ($assets: [AssetKeyInput!]!) { launchRun(executionParams: {
+  selector: { repositoryLocationName: "gazelle_sync", repositoryName: "__repository__", jobName: "__ASSET_JOB",
+              assetSelection: $assets }
+  runConfigData: {}, mode: "default"
+}) { ... on LaunchRunSuccess { run { runId } } } }"""
+
+
+def status_of(machine: Project, run: str) -> str:
+    """A run's status, as Dagster has stored it."""
+    history = sqlite3.connect(machine.root / "var/dagster/history/runs.db")
+    return str(history.execute("SELECT status FROM runs WHERE run_id = ?", [run]).fetchone()[0])
+
+
 def dev_log(machine: Project) -> Path:
     return machine.home / "dev.log"
 
@@ -211,9 +226,30 @@ def test_a_second_dev_says_where_the_first_one_is_and_touches_nothing(
     assert requests.get(f"{url}/server_info", timeout=PATIENCE).ok
 
 
-def test_dev_ends_all_its_processes_on_sigterm(ui: tuple[str, subprocess.Popen[str]], machine: Project) -> None:
+def test_dev_says_little_and_nothing_of_what_is_deprecated_or_was_skipped(
+    ui: tuple[str, subprocess.Popen[str]], machine: Project
+) -> None:
+    """After the tests above, in which sensors looked more than once."""
+    lines = dev_log(machine).read_text().splitlines()
+    assert f"The UI is at {ui[0]}, the status page at {ui[0]}/status. Ctrl-C ends both." in lines
+    assert not [line for line in lines if re.search("superseded|deprecat|skip|Checking for new runs", line)]
+    assert len(lines) < 10
+
+
+def test_dev_ends_all_its_processes_on_sigterm_and_a_run_under_way_in_order(
+    ui: tuple[str, subprocess.Popen[str]], machine: Project
+) -> None:
     url, process = ui
     until_answered(f"{url}/server_info", process)
+    # A run that goes on asking: Gazelle is away.
+    bundled = json.loads((machine.root / "var" / "sandbox.json").read_text())["url"]
+    fault = {"kind": "status", "status": 503, "times": None}
+    requests.post(f"{bundled}/sandbox/faults", json=fault, timeout=PATIENCE).raise_for_status()
+    question = {"query": LAUNCH, "variables": {"assets": [{"path": ["gazelle", "users"]}]}}
+    launched = requests.post(f"{url}/graphql", json=question, timeout=PATIENCE).json()["data"]["launchRun"]
+    run = launched["run"]["runId"]
+    wait(lambda: status_of(machine, run) == "STARTED", "the run to start")
+    time.sleep(2)
     assert len(processes_of(machine)) >= 4
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE) == 0
@@ -224,16 +260,7 @@ def test_dev_ends_all_its_processes_on_sigterm(ui: tuple[str, subprocess.Popen[s
     assert not (machine.root / "var" / "sandbox.json").exists()
     with pytest.raises(requests.ConnectionError):
         requests.get(f"{url}/server_info", timeout=5)
-
-
-def test_dev_says_little_and_nothing_of_what_is_deprecated_or_was_skipped(
-    ui: tuple[str, subprocess.Popen[str]], machine: Project
-) -> None:
-    """After the tests above, in which sensors looked more than once."""
-    lines = dev_log(machine).read_text().splitlines()
-    assert f"The UI is at {ui[0]}, the status page at {ui[0]}/status. Ctrl-C ends both." in lines
-    assert not [line for line in lines if re.search("superseded|deprecat|skip|Checking for new runs", line)]
-    assert len(lines) < 10
+    assert status_of(machine, run) in ("FAILURE", "CANCELED")
 
 
 def test_dev_too_leaves_nothing_outside_var(machine: Project) -> None:
@@ -260,8 +287,7 @@ def test_a_port_that_is_taken_is_said_with_one_that_is_free_before_anything_is_s
 PARTS = {
     "gazelle_sync.ui": "the webserver",
     "dagster._daemon": "Dagster's daemon",
-    "code-server": "Dagster's code server",
-    # The proxy before it lives on.
+    # The proxy before it lives on, and would not notice.
     "grpc": "Dagster's code server",
     "dev": None,
 }
@@ -281,6 +307,6 @@ def test_when_a_part_of_dev_dies_the_others_end_and_its_code_is_not_0(hopeless: 
     if named := PARTS[part]:
         assert process.returncode == 1
         assert f"gazelle-sync: {named} ended by itself" in err
-    # Even the parent's own death leaves nobody behind.
+    # The parent's own death leaves nobody behind either.
     _, alive = psutil.wait_procs(family, timeout=60)
     assert alive == []

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from gazelle_sync import warehouse
 from gazelle_sync.sandbox import Fault, Sandbox
 from gazelle_sync.tables import TABLES
 from gazelle_sync.tables.declaration import ReadAgain
 from gazelle_sync.translations import speak
 from gazelle_sync.warehouse import LoadReport
-from gazelle_sync_tests.conftest import NOW
+from gazelle_sync_tests.conftest import ALL, NOW
 
 Rows = Callable[..., list[dict[str, Any]]]
 Mirror = Callable[..., LoadReport]
@@ -65,8 +66,8 @@ def test_a_user_that_is_gone_is_marked_when_a_night_later_the_list_has_not_got_i
     first = mirror("users")
     assert (first.deleted, first.status, gone(), candidates()) == (0, "warning", set(), {key})
     assert first.warnings == [
-        f"no longer listed (1): {key}. One night proves nothing: what is still missing 20 hours later will be marked as "
-        "deleted"
+        f"no longer listed (1): {key}. One night proves nothing: what is still missing 20 hours later will be "
+        "marked as deleted"
     ]
     later(19)
     assert (mirror("users").deleted, gone()) == (0, set())
@@ -121,6 +122,17 @@ def test_a_user_is_marked_though_what_was_in_the_past_is_theirs_and_what_they_en
     mirror("users")
     later(20)
     assert (mirror("users").deleted, gone()) == (1, {key})
+
+
+def test_a_candidate_is_not_counted_against_gazelle(mirror: Mirror, sandbox: Sandbox, engine: Any, later: Any) -> None:
+    table = TABLES["users"]
+    mirror("users")
+    del sandbox.account.users[idle(sandbox)]
+    mirror("users")
+    assert warehouse.count_rows_in_scope(engine, table, ALL) == 5
+    later(20)
+    mirror("users")
+    assert warehouse.count_rows_in_scope(engine, table, ALL) == 5
 
 
 def test_what_an_empty_list_does_not_show_is_not_even_a_candidate(

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from decimal import Decimal
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -406,8 +407,9 @@ def test_any_text_and_any_list_of_texts_is_stored_as_it_came_and_then_unchanged(
         {**row, "personal_notes": notes, "tags": tags}
         for row, (notes, tags) in zip(clients(range(len(values))), values, strict=True)
     ]
-    warehouse.load(engine, Canned(TABLES["clients"], given_rows, doubts=["to mark none"]), run_id="test")
-    again = warehouse.load(engine, Canned(TABLES["clients"], given_rows, doubts=["to mark none"]), run_id="test")
+    load = partial(warehouse.load, engine, run_id="test", allow_mass_delete=True)
+    load(Canned(TABLES["clients"], given_rows, doubts=["to mark none"]))
+    again = load(Canned(TABLES["clients"], given_rows, doubts=["to mark none"]))
     stored = rows("SELECT personal_notes, tags FROM gazelle.clients ORDER BY external_id LIMIT %s", len(values))
     assert [(row["personal_notes"], row["tags"]) for row in stored] == values
     assert (again.unchanged, again.updated) == (len(values), 0)

@@ -14,10 +14,11 @@ from gazelle_sync.tables import TABLES
 from gazelle_sync.tables.declaration import Connection, ReadAgain, Table, integer, reference, text, timestamp
 from gazelle_sync.warehouse import WarehouseError
 from gazelle_sync.warehouse.connection import transaction
+from gazelle_sync.warehouse.schema import metadata
 from gazelle_sync_tests.conftest import ALL
 from gazelle_sync_tests.warehouse.canned import Canned, clients
 
-BESIDE = {"sync_log", "rejected_rows", "row_changes", "deletion_candidates", "account", "oauth_token"}
+BESIDE = {table.name for table in metadata().tables.values()} - set(TABLES)
 
 
 def test_the_first_use_makes_every_table_and_the_second_adds_nothing(empty_engine, ask):
@@ -54,7 +55,7 @@ CONTRACT = {
 CONTRACT = {name: f"id external_id {columns} synced_at deleted_at" for name, columns in CONTRACT.items()} | {
     "appointment_pianos": "id appointment_external_id piano_external_id is_tuning synced_at deleted_at",
     "sync_log": "id run_id table_name scope status started_at finished_at fetched inserted updated unchanged deleted "
-    "restored rejected api_requests api_retries error proved",
+    "restored rejected api_requests api_retries error proved filled",
     "rejected_rows": "id table_name external_id reason payload first_seen_at last_seen_at resolved_at",
     "row_changes": "id run_id table_name external_id change changed changed_at",
 }
@@ -271,7 +272,7 @@ def test_two_that_migrate_at_once_both_succeed_and_one_of_them_adds(empty_engine
 
 
 def test_a_migration_waits_for_a_load_and_a_load_for_a_migration(engine, rows):
-    from gazelle_sync.warehouse.locks import lock_table
+    from gazelle_sync.warehouse.locks import LOCK_TABLE, lock_parameters
 
     ended = threading.Event()
 
@@ -281,7 +282,7 @@ def test_a_migration_waits_for_a_load_and_a_load_for_a_migration(engine, rows):
 
     thread = threading.Thread(target=migrate)
     with transaction(engine) as cursor:
-        lock_table(cursor, "clients")
+        cursor.execute(LOCK_TABLE, lock_parameters("clients"))
         thread.start()
         assert not ended.wait(0.4)
     assert ended.wait(10)
