@@ -298,6 +298,18 @@ TEXTS: dict[str, tuple[str, str]] = {
         "GAZELLE_REQUESTS_PER_SECOND={value} is no number above zero.",
         "GAZELLE_REQUESTS_PER_SECOND={value} n’est pas un nombre supérieur à zéro.",
     ),
+    "table_off_unknown": (
+        "GAZELLE_TABLES_OFF names {names}, and there is no such table. There are {tables}.",
+        "GAZELLE_TABLES_OFF nomme {names}, et aucune table ne s’appelle ainsi. Il y a {tables}.",
+    ),
+    "table_is_off": (
+        "GAZELLE_TABLES_OFF names {names}: take it out there, or leave out --table {names}.",
+        "GAZELLE_TABLES_OFF nomme {names} : retirez-la de cette variable, ou n’indiquez pas --table {names}.",
+    ),
+    "tables_off": (
+        "Off, by GAZELLE_TABLES_OFF: {names}. They are not read, and keep what they hold.",
+        "Désactivées par GAZELLE_TABLES_OFF : {names}. Elles ne sont pas lues et gardent ce qu’elles contiennent.",
+    ),
     "language_unknown": (
         "GAZELLE_SYNC_LANG={value} is not a language of this command: en or fr.",
         "GAZELLE_SYNC_LANG={value} n’est pas une langue de cette commande : en ou fr.",
@@ -811,6 +823,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "overtaken_in_part": (
         "overtaken in part: another load of this table, done meanwhile, knows {count} records better; they stay as it stored them",
         "dépassée en partie : un autre chargement de cette table, fait entre-temps, connaît mieux {count} enregistrements ; ils restent tels qu’il les a enregistrés",
+    ),
+    "nothing_counted": (
+        "this key may not read the table, so there is nothing to count",
+        "cette clé ne peut pas lire la table : il n’y a rien à compter",
     ),
     "list_not_proved": (
         "the list could not be proved whole in {reads} reads, so nothing was marked as deleted: {seen} of {expected} records seen; {doubts}",

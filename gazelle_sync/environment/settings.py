@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from dotenv import dotenv_values
 
 from gazelle_sync.redaction import PlainError, find_keys, find_passwords, hide
+from gazelle_sync.tables import TABLES, Table
 from gazelle_sync.translations import say, speak
 
 # Where dagster.yaml, .env and var/ are: an editable install, which `make install` does, keeps them together.
@@ -79,6 +80,14 @@ def parse_rate(text: str) -> float:
     return rate
 
 
+def parse_tables_off(text: str) -> tuple[str, ...]:
+    """Names of tables, separated by commas, in the order in which tables are read."""
+    names = {name.strip() for name in text.split(",")} - {""}
+    if unknown := sorted(names - TABLES.keys()):
+        raise Misconfigured(say("table_off_unknown", names=", ".join(unknown), tables=", ".join(TABLES)))
+    return tuple(name for name in TABLES if name in names)
+
+
 def parse_language(text: str) -> str:
     """`en` or `fr`; unset, whichever the locale says."""
     if text in ("en", "fr"):
@@ -104,6 +113,7 @@ class Settings:
     zone: ZoneInfo = variable("GAZELLE_TIMEZONE", "America/Toronto", parse_zone)
     requests_per_second: float = variable("GAZELLE_REQUESTS_PER_SECOND", "5", parse_rate)
     history_start: date = variable("GAZELLE_HISTORY_START", "2017-01-01", parse_history_start)
+    tables_off: tuple[str, ...] = variable("GAZELLE_TABLES_OFF", "", parse_tables_off)
     database_url: str = variable("SUPABASE_DB_URL", chosen=True, secret=True)
     slack_webhook_url: str = variable("SLACK_WEBHOOK_URL", secret=True)
     alert_email_to: str = variable("ALERT_EMAIL_TO")
@@ -119,6 +129,11 @@ class Settings:
     def var(self) -> Path:
         """The folder for everything that this installation writes."""
         return self.root / "var"
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """The tables that are read, in the order in which they are."""
+        return {name: table for name, table in TABLES.items() if name not in self.tables_off}
 
     @property
     def alerts_on(self) -> bool:

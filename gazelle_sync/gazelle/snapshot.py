@@ -65,13 +65,17 @@ class Snapshot:
         self.seen = 0
         self.expected = 0
         self.not_gone: set[tuple[str, ...]] = set()
-        self.locale = locale
-        # Whether Gazelle has let us read the table at all; an `optional` one need not be there.
+        # Whether Gazelle does not let us read the table at all, which an `optional` one may be.
         self.is_refused = False
-        self.reader = RowReader(table, scope.zone, locale)
+        self.prefer(locale)
         self._own_date = self._date_column()
         # Of a nested list: a number for each parent, and how many records it had.
         self._parents, self._counts = array("q"), array("q")
+
+    def prefer(self, locale: str) -> None:
+        """From now on, what is written in several languages is read in this one first (`fr_CA`)."""
+        self.locale = locale
+        self.reader = RowReader(self.table, self.scope.zone, locale)
 
     @property
     def rejects(self) -> list[Reject]:
@@ -84,7 +88,7 @@ class Snapshot:
 
     def pages(self) -> Iterator[pandas.DataFrame]:
         """Raises `GazelleError`; what was read until then proves nothing."""
-        self.doubts, self.unproved = [], {}
+        self.doubts, self.unproved, self.is_refused = [], {}, False
         self.seen = self.expected = self.unanswered = 0
         self._parents, self._counts = array("q"), array("q")
         self.reader.rejects.clear()

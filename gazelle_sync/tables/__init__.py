@@ -8,9 +8,9 @@ import pkgutil
 from collections.abc import Mapping
 from graphlib import CycleError
 
-from gazelle_sync.tables.declaration import Column, Nested, Scope, Table, Type
+from gazelle_sync.tables.declaration import Cadence, Column, Nested, Scope, Table, Type
 
-__all__ = ["TABLES", "Column", "Scope", "Table", "Type", "declared", "dependencies"]
+__all__ = ["TABLES", "Cadence", "Column", "Scope", "Table", "Type", "declared", "dependencies"]
 
 
 def declared(package_path: list[str], package: str) -> dict[str, Table]:

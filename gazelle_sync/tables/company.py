@@ -20,7 +20,11 @@ COMPANY = Table(
         text("country_code", "countryCode", "Country."),
         text("website", "website", "Website."),
         boolean("is_parked", "isParked", "Whether the account is parked."),
-        text("parked_reason", "parkedReason", "Why it is parked."),
+        text(
+            "parked_reason",
+            "parkedReason",
+            "NOT_PARKED, or why it is: PARKED_MANUALLY, CARD_EXPIRED, NO_CARD, UNPAID and so on.",
+        ),
         timestamp("created_at", "createdAt", "When it was created in Gazelle."),
     ),
 )

@@ -10,8 +10,8 @@ from gazelle_sync.tables.declaration import (
     boolean,
     numeric,
     reference,
+    stamps,
     text,
-    timestamp,
 )
 
 CONTACT_LOCATIONS = Table(
@@ -23,8 +23,8 @@ CONTACT_LOCATIONS = Table(
     optional=True,
     columns=(
         reference("contact", "contact.id", "Whose it is.", to="contacts", required=True),
-        text("usage_type", "usageType", "What it is used for."),
-        text("location_type", "locationType", "How the place is given: an address, coordinates, three words."),
+        text("usage_type", "usageType", "What it is for: STREET, MAILING, BILLING."),
+        text("location_type", "locationType", "How the place is given: ADDRESS, COORDINATES, WHAT3WORDS."),
         text("street1", "street1", "Street.", personal=True),
         text("street2", "street2", "Street, second line.", personal=True),
         text("city", "municipality", "Municipality."),
@@ -34,8 +34,7 @@ CONTACT_LOCATIONS = Table(
         numeric("latitude", "latitude", "Degrees north.", personal=True),
         numeric("longitude", "longitude", "Degrees east.", personal=True),
         text("what3words", "what3words", "The place in three words.", personal=True),
-        boolean("is_bad_address", "isBadAddress", "Whether mail came back from it."),
-        timestamp("created_at", "createdAt", "When it was created in Gazelle."),
-        timestamp("updated_at", "updatedAt", "When it was last changed in Gazelle."),
+        boolean("is_bad_address", "isBadAddress", "Whether no place was found for the address."),
+        *stamps(),
     ),
 )

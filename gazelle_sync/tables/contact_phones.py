@@ -1,7 +1,7 @@
 """contact_phones: every telephone number of a contact."""
 
 from gazelle_sync.tables.contacts import CONTACTS_READ
-from gazelle_sync.tables.declaration import ById, ByParent, Cadence, Nested, Table, boolean, reference, text, timestamp
+from gazelle_sync.tables.declaration import ById, ByParent, Cadence, Nested, Table, boolean, reference, stamps, text
 
 CONTACT_PHONES = Table(
     name="contact_phones",
@@ -14,10 +14,9 @@ CONTACT_PHONES = Table(
         reference("contact", "contact.id", "Whose it is.", to="contacts", required=True),
         text("phone", "phoneNumber", "The number.", personal=True),
         text("extension", "extension", "Extension.", personal=True),
-        text("type", "type", "MOBILE, HOME, WORK and so on."),
-        text("confirmed_class", "confirmedClass", "What it was found to be: MOBILE, LANDLINE and so on."),
+        text("type", "type", "UNKNOWN, PRIMARY, SECONDARY, MOBILE, HOME, WORK, FAX."),
+        text("confirmed_class", "confirmedClass", "What it was found to be: MOBILE, LANDLINE, VOIP, UNKNOWN."),
         boolean("is_default", "isDefault", "Whether it is the contact's default."),
-        timestamp("created_at", "createdAt", "When it was created in Gazelle."),
-        timestamp("updated_at", "updatedAt", "When it was last changed in Gazelle."),
+        *stamps(),
     ),
 )

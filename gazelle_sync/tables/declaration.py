@@ -86,6 +86,14 @@ def timestamp(name: str, path: str, comment: str, *, nullable: bool = True) -> C
     return Column(name, Type.TIMESTAMP, (path,), comment, nullable=nullable)
 
 
+def stamps() -> tuple[Column, Column]:
+    """`created_at` and `updated_at`, Gazelle's own."""
+    return (
+        timestamp("created_at", "createdAt", "When it was created in Gazelle."),
+        timestamp("updated_at", "updatedAt", "When it was last changed in Gazelle."),
+    )
+
+
 def local_date(name: str, path: str, comment: str) -> Column:
     """The day of a `CoreDateTime` in the company's time zone."""
     return Column(name, Type.LOCAL_DATE, (path,), comment)

@@ -1,17 +1,6 @@
 """estimate_tier_items: the lines of every alternative of an estimate."""
 
-from gazelle_sync.tables.declaration import (
-    ById,
-    Group,
-    Nested,
-    Table,
-    boolean,
-    integer,
-    json,
-    reference,
-    text,
-    timestamp,
-)
+from gazelle_sync.tables.declaration import ById, Group, Nested, Table, boolean, integer, json, reference, stamps, text
 from gazelle_sync.tables.estimate_tiers import TIERS_READ
 
 ESTIMATE_TIER_ITEMS = Table(
@@ -22,16 +11,12 @@ ESTIMATE_TIER_ITEMS = Table(
     optional=True,
     group=Group.MONEY,
     columns=(
-        reference(
-            "estimate_tier", "estimateTier.id", "The alternative it is a line of.", to="estimate_tiers", required=True
-        ),
-        reference(
-            "master_service_item", "masterServiceItem.id", "The service it was made from.", to="master_service_items"
-        ),
+        reference("estimate_tier", "estimateTier.id", "The alternative it is of.", to="estimate_tiers", required=True),
+        reference("master_service_item", "masterServiceItem.id", "The service it is.", to="master_service_items"),
         text("group_name", "estimateTierGroup.name", "The heading it stands under, if any."),
         text("name", "name", "What is offered."),
         text("description", "description", "What it says.", personal=True),
-        text("type", "type", "LABOR_FIXED_RATE, EXPENSE and so on."),
+        text("type", "type", "LABOR_FIXED_RATE, LABOR_HOURLY, EXPENSE, MILEAGE, OTHER."),
         integer("sequence_number", "sequenceNumber", "Its place in the alternative."),
         integer("quantity", "quantity", "Quantity, in hundredths."),
         integer("amount", "amount", "Price of one, in cents."),
@@ -42,7 +27,6 @@ ESTIMATE_TIER_ITEMS = Table(
         integer("tax_total", "taxTotal", "Taxes, in cents."),
         integer("total", "total", "With taxes, in cents."),
         json("taxes", "taxes", "The taxes on it: name, rate, total in cents.", fields="id taxId name rate total"),
-        timestamp("created_at", "createdAt", "When it was created in Gazelle."),
-        timestamp("updated_at", "updatedAt", "When it was last changed in Gazelle."),
+        *stamps(),
     ),
 )

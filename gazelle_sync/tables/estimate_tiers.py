@@ -1,16 +1,6 @@
 """estimate_tiers: the alternatives that an estimate offers."""
 
-from gazelle_sync.tables.declaration import (
-    ById,
-    Group,
-    Nested,
-    Table,
-    boolean,
-    integer,
-    reference,
-    text,
-    timestamp,
-)
+from gazelle_sync.tables.declaration import ById, Group, Nested, Table, boolean, integer, reference, stamps, text
 from gazelle_sync.tables.estimates import ESTIMATES_READ
 
 TIERS_READ = Nested(ESTIMATES_READ, "allEstimateTiers", "estimate", paged=False)
@@ -33,7 +23,6 @@ ESTIMATE_TIERS = Table(
         integer("subtotal", "subtotal", "Before taxes, in cents."),
         integer("tax_total", "taxTotal", "Taxes, in cents."),
         integer("total", "total", "With taxes, in cents."),
-        timestamp("created_at", "createdAt", "When it was created in Gazelle."),
-        timestamp("updated_at", "updatedAt", "When it was last changed in Gazelle."),
+        *stamps(),
     ),
 )

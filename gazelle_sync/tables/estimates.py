@@ -9,9 +9,9 @@ from gazelle_sync.tables.declaration import (
     date,
     integer,
     reference,
+    stamps,
     tags,
     text,
-    timestamp,
 )
 
 # As with invoices: both are asked for.
@@ -34,7 +34,7 @@ ESTIMATES = Table(
         reference("contact", "contact.id", "Whom it is addressed to.", to="contacts"),
         reference("piano", "piano.id", "The piano it is about.", to="pianos", required=True),
         reference("assigned_to", "assignedTo.id", "Whose estimate it is.", to="users"),
-        reference("created_by", "createdBy.id", "Who made it.", to="users"),
+        reference("created_by", "createdBy.id", "Who made it.", to="users", authorship=True),
         integer("number", "number", "The estimate's number."),
         date("estimated_on", "estimatedOn", "Its date."),
         date("expires_on", "expiresOn", "Until when it holds."),
@@ -45,7 +45,6 @@ ESTIMATES = Table(
         text("locale", "locale", "The language it is written in."),
         tags("tags", "Tags put on the estimate in Gazelle."),
         text("client_url", "clientUrl", "Where the client sees it.", personal=True),
-        timestamp("created_at", "createdAt", "When it was created in Gazelle."),
-        timestamp("updated_at", "updatedAt", "When it was last changed in Gazelle."),
+        *stamps(),
     ),
 )

@@ -1,6 +1,6 @@
 """event_cancel_notices: cancellations that wait for an answer, and those that had one."""
 
-from gazelle_sync.tables.declaration import Connection, Group, ReadAgain, Table, reference, text, timestamp
+from gazelle_sync.tables.declaration import Connection, Group, ReadAgain, Table, reference, stamps, text
 
 EVENT_CANCEL_NOTICES = Table(
     name="event_cancel_notices",
@@ -12,8 +12,7 @@ EVENT_CANCEL_NOTICES = Table(
     group=Group.CALENDAR,
     columns=(
         reference("appointment", "event.id", "The appointment that was cancelled.", to="appointments", required=True),
-        text("status", "status", "Whether somebody has seen to it."),
-        timestamp("created_at", "createdAt", "When it was created in Gazelle."),
-        timestamp("updated_at", "updatedAt", "When it was last changed in Gazelle."),
+        text("status", "status", "OPEN, DISMISSED, DELETED."),
+        *stamps(),
     ),
 )

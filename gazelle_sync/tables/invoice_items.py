@@ -10,8 +10,8 @@ from gazelle_sync.tables.declaration import (
     integer,
     json,
     reference,
+    stamps,
     text,
-    timestamp,
 )
 from gazelle_sync.tables.invoices import INVOICES_READ
 
@@ -25,11 +25,9 @@ INVOICE_ITEMS = Table(
     columns=(
         reference("invoice", "invoice.id", "The invoice it is a line of.", to="invoices", required=True),
         reference("piano", "piano.id", "The piano it is for, if any.", to="pianos"),
-        reference(
-            "master_service_item", "masterServiceItem.id", "The service it was made from.", to="master_service_items"
-        ),
+        reference("master_service_item", "masterServiceItem.id", "The service it is.", to="master_service_items"),
         integer("sequence_number", "sequenceNumber", "Its place on the invoice."),
-        text("type", "type", "LABOR, PART and so on."),
+        text("type", "type", "LABOR_FIXED_RATE, LABOR_HOURLY, EXPENSE, MILEAGE, OTHER, LEGACY_GROUP."),
         text("description", "description", "What it says.", personal=True),
         integer("quantity", "quantity", "Quantity, in hundredths."),
         integer("amount", "amount", "Price of one, in cents."),
@@ -39,7 +37,6 @@ INVOICE_ITEMS = Table(
         boolean("billable", "billable", "Whether it is charged."),
         boolean("taxable", "taxable", "Whether taxes are added."),
         json("taxes", "taxes", "The taxes on it: name, rate, total in cents.", fields="id taxId name rate total"),
-        timestamp("created_at", "createdAt", "When it was created in Gazelle."),
-        timestamp("updated_at", "updatedAt", "When it was last changed in Gazelle."),
+        *stamps(),
     ),
 )

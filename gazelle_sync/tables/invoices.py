@@ -9,6 +9,7 @@ from gazelle_sync.tables.declaration import (
     date,
     integer,
     reference,
+    stamps,
     tags,
     text,
     timestamp,
@@ -20,6 +21,10 @@ INVOICES_READ = Connection(
     "sortBy: [CREATED_AT_ASC]",
     each=("filters: {archived: false}", "filters: {archived: true}"),
 )
+
+ADDRESS = """
+company_name first_name last_name email phone street1 street2 municipality region postal_code country_code
+"""
 
 INVOICES = Table(
     name="invoices",
@@ -33,7 +38,7 @@ INVOICES = Table(
         reference("client", "client.id", "Who is invoiced.", to="clients"),
         reference("contact", "contact.id", "Whom it is addressed to.", to="contacts"),
         reference("assigned_to", "assignedTo.id", "Whose invoice it is.", to="users"),
-        reference("created_by", "createdBy.id", "Who made it.", to="users"),
+        reference("created_by", "createdBy.id", "Who made it.", to="users", authorship=True),
         integer("number", "number", "The invoice's number."),
         text("status", "status", "DRAFT, OPEN, OVERDUE, PAID, DELETED, CANCELED."),
         date("due_on", "dueOn", "When it is due."),
@@ -49,20 +54,17 @@ INVOICES = Table(
         text("notes", "notes", "Notes below the lines.", personal=True),
         text("top_notes", "topNotes", "Notes above the lines.", personal=True),
         boolean("archived", "archived", "Whether it was archived."),
-        text("alt_billing_company_name", "altBillingCompanyName", "Other billing address: company.", personal=True),
-        text("alt_billing_first_name", "altBillingFirstName", "Other billing address: first name.", personal=True),
-        text("alt_billing_last_name", "altBillingLastName", "Other billing address: last name.", personal=True),
-        text("alt_billing_email", "altBillingEmail", "Other billing address: e-mail.", personal=True),
-        text("alt_billing_phone", "altBillingPhone", "Other billing address: telephone.", personal=True),
-        text("alt_billing_street1", "altBillingStreet1", "Other billing address: street.", personal=True),
-        text("alt_billing_street2", "altBillingStreet2", "Other billing address: street, second line.", personal=True),
-        text("alt_billing_municipality", "altBillingMunicipality", "Other billing address: municipality."),
-        text("alt_billing_region", "altBillingRegion", "Other billing address: province or state."),
-        text("alt_billing_postal_code", "altBillingPostalCode", "Other billing address: postal code.", personal=True),
-        text("alt_billing_country_code", "altBillingCountryCode", "Other billing address: country."),
+        *(
+            text(
+                f"alt_billing_{part}",
+                f"altBilling{part.title().replace('_', '')}",
+                f"Of the other address that it is billed to: {part.replace('_', ' ')}.",
+                personal=True,
+            )
+            for part in ADDRESS.split()
+        ),
         text("client_url", "clientUrl", "Where the client sees and pays it.", personal=True),
         timestamp("last_quickbooks_sync_at", "lastQuickbooksSyncAt", "When it was last sent to QuickBooks."),
-        timestamp("created_at", "createdAt", "When it was created in Gazelle."),
-        timestamp("updated_at", "updatedAt", "When it was last changed in Gazelle."),
+        *stamps(),
     ),
 )

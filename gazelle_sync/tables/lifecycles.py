@@ -1,6 +1,6 @@
 """lifecycles: the cycles of reminders that clients are in."""
 
-from gazelle_sync.tables.declaration import Connection, Group, ReadAgain, Table, text, timestamp
+from gazelle_sync.tables.declaration import Connection, Group, ReadAgain, Table, stamps, text
 
 LIFECYCLES = Table(
     name="lifecycles",
@@ -12,7 +12,6 @@ LIFECYCLES = Table(
     columns=(
         text("name", "name", "What it is called."),
         text("conf_window_code", "confWindowCode", "When confirmations are asked for: code."),
-        timestamp("created_at", "createdAt", "When it was created in Gazelle."),
-        timestamp("updated_at", "updatedAt", "When it was last changed in Gazelle."),
+        *stamps(),
     ),
 )

@@ -1,6 +1,6 @@
 """master_service_groups: the headings of the price list."""
 
-from gazelle_sync.tables.declaration import Group, PlainList, ReadAgain, Table, boolean, integer, timestamp, translated
+from gazelle_sync.tables.declaration import Group, PlainList, ReadAgain, Table, boolean, integer, stamps, translated
 
 MASTER_SERVICE_GROUPS = Table(
     name="master_service_groups",
@@ -14,7 +14,6 @@ MASTER_SERVICE_GROUPS = Table(
         integer("order", "order", "Its place in the list."),
         boolean("is_archived", "isArchived", "Whether it was archived."),
         boolean("is_multi_choice", "isMultiChoice", "Whether several of its services may be chosen."),
-        timestamp("created_at", "createdAt", "When it was created in Gazelle."),
-        timestamp("updated_at", "updatedAt", "When it was last changed in Gazelle."),
+        *stamps(),
     ),
 )

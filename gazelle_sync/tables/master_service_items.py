@@ -8,8 +8,8 @@ from gazelle_sync.tables.declaration import (
     boolean,
     integer,
     reference,
+    stamps,
     text,
-    timestamp,
     translated,
 )
 
@@ -22,11 +22,11 @@ MASTER_SERVICE_ITEMS = Table(
     group=Group.SETTINGS,
     columns=(
         reference(
-            "master_service_group", "masterServiceGroup.id", "Its heading.", to="master_service_groups", required=True
+            "master_service_group", "masterServiceGroup.id", "Heading.", to="master_service_groups", required=True
         ),
         *translated("name", "name", "What it is called."),
         *translated("description", "description", "What it says on an estimate or invoice."),
-        text("type", "type", "LABOR_FIXED_RATE, EXPENSE and so on."),
+        text("type", "type", "LABOR_FIXED_RATE, LABOR_HOURLY, EXPENSE, MILEAGE, OTHER."),
         integer("amount", "amount", "Price, in cents."),
         integer("duration", "duration", "How long it takes, in minutes."),
         integer("order", "order", "Its place under its heading."),
@@ -36,7 +36,6 @@ MASTER_SERVICE_ITEMS = Table(
         boolean("is_default", "isDefault", "Whether it is chosen unless told otherwise."),
         boolean("is_self_schedulable", "isSelfSchedulable", "Whether clients may book it alone."),
         boolean("is_any_user", "isAnyUser", "Whether every technician offers it."),
-        timestamp("created_at", "createdAt", "When it was created in Gazelle."),
-        timestamp("updated_at", "updatedAt", "When it was last changed in Gazelle."),
+        *stamps(),
     ),
 )

@@ -12,7 +12,7 @@ RECOMMENDATIONS = Table(
     columns=(
         *translated("name", "name", "What it is called."),
         *translated("explanation", "explanation", "What it says."),
-        text("type", "type", "What kind of recommendation it is."),
+        text("type", "type", "Whether it recommends the work: YES, NO, MAYBE."),
         boolean("is_archived", "isArchived", "Whether it was archived."),
     ),
 )

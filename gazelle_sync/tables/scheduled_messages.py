@@ -1,6 +1,6 @@
 """scheduled_messages: messages that are about to go out."""
 
-from gazelle_sync.tables.declaration import ById, Connection, Group, Table, reference, text, timestamp
+from gazelle_sync.tables.declaration import ById, Connection, Group, Table, reference, stamps, text, timestamp
 
 SCHEDULED_MESSAGES = Table(
     name="scheduled_messages",
@@ -12,12 +12,11 @@ SCHEDULED_MESSAGES = Table(
     group=Group.PEOPLE,
     columns=(
         reference("client", "client.id", "Whom it goes to.", to="clients", required=True),
-        text("type", "type", "EMAIL, SMS, PHONE."),
+        text("type", "type", "EMAIL, CALL, SMS."),
         text("subject", "subject", "Subject.", personal=True),
         text("template", "template", "The text.", personal=True),
         text("language", "language", "The language it is written in."),
         timestamp("send_at", "sendAt", "When it will be sent."),
-        timestamp("created_at", "createdAt", "When it was created in Gazelle."),
-        timestamp("updated_at", "updatedAt", "When it was last changed in Gazelle."),
+        *stamps(),
     ),
 )
