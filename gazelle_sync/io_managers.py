@@ -65,6 +65,7 @@ class PostgresIOManager(ConfigurableIOManager):
                 "fetched": report.fetched,
                 "inserted": report.inserted,
                 "updated": report.updated,
+                "filled": report.filled,
                 "unchanged": report.unchanged,
                 "deleted": report.deleted,
                 "restored": report.restored,

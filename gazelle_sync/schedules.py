@@ -100,7 +100,10 @@ def read_due(
     """
     coverage: dict[str, warehouse.Coverage] = {}
     try:
-        coverage = warehouse.read_coverage(postgres.engine(), tables)
+        engine = postgres.engine()
+        coverage = warehouse.read_coverage(engine, tables)
+        # A column that its declaration gained is filled in all of history.
+        coverage |= dict.fromkeys(warehouse.read_unfilled(engine), warehouse.Coverage())
     except warehouse.WarehouseError as error:
         logger.warning("%s", say("log_not_read", why=error))
     due = {name: table for name, table in tables.items() if is_due(table, coverage.get(name), at)}

@@ -856,6 +856,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{shown}; and {more} more, see gazelle.rejected_rows",
         "{shown} ; et {more} autres, voir gazelle.rejected_rows",
     ),
+    "filled_rows": (
+        "{table}: new columns filled in {filled} rows",
+        "{table} : nouvelles colonnes remplies dans {filled} lignes",
+    ),
     "filled_in_part": (
         "new columns ({columns}) are filled for {scope} only; the next run that reads all history fills the rest",
         "les nouvelles colonnes ({columns}) ne sont remplies que pour {scope} ; la prochaine exécution qui lit tout l’historique remplira le reste",

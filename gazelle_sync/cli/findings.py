@@ -115,6 +115,7 @@ class Examination:
     def check_tables(self) -> str:
         """What a sync would add is no fault; what somebody made different is."""
         warehouse.check_column_types(self.engine)
+        warehouse.check_leftovers(self.engine)
         lacking = warehouse.list_missing(self.engine)
         if not lacking:
             return self.say("as_declared")

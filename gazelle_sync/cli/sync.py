@@ -65,6 +65,8 @@ def sync(
     for line in outcome.log:
         if line["deleted"] or line["restored"]:
             console.print(say("gone", table=line["table_name"], deleted=line["deleted"], restored=line["restored"]))
+        if line["filled"]:
+            console.print(say("filled_rows", table=line["table_name"], filled=line["filled"]))
     for (why, style), names in group_reasons(outcome).items():
         console.print(f"{', '.join(names)}: {why}", markup=False, style=style)
     if outcome.not_sent:

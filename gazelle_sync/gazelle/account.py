@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gazelle_sync.gazelle.client import Client
-from gazelle_sync.gazelle.errors import Refused, Unanswered
+from gazelle_sync.gazelle.errors import QueryRefused, Unanswered
 from gazelle_sync.translations import say
 
 # `PrivateQuery.company` and `.user`, and the enum `AccessLevel`, in Gazelle's schema.
@@ -47,7 +47,7 @@ def read_account(client: Client) -> Account | None:
     """None when Gazelle names no company. Raises `GazelleError`."""
     try:
         data = client.execute("the account", WHOSE.format(settings=LANGUAGE), {})
-    except (Refused, Unanswered) as error:
+    except (QueryRefused, Unanswered) as error:
         if isinstance(error, Unanswered) and "company" not in error.places:
             raise
         # Whose account it is has to be known; a language need not.

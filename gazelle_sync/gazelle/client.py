@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gazelle_sync.gazelle.errors import InvalidResponse, Refused, Retryable
+from gazelle_sync.gazelle.errors import InvalidResponse, QueryRefused, Retryable
 from gazelle_sync.gazelle.transport import Credentials, Transport
 
 # The trailing slash matters: without it the private endpoint does not answer.
@@ -66,7 +66,7 @@ class Client:
 
 
 def graphql_error(errors: object, what: str) -> Exception:
-    """`Refused` for a query that will never do, `Retryable` for what went wrong while it was executed.
+    """`QueryRefused` for a query that will never do, `Retryable` for what went wrong while it was executed.
 
     A server that refuses a query as such says where in the query; one that stumbles says where in the
     answer (`path`), or nothing. graphql-ruby adds a `path` into the query to the former, as strings that
@@ -80,7 +80,7 @@ def graphql_error(errors: object, what: str) -> Exception:
         path = path if isinstance(path, list) else []
         into_query = bool(path) and str(path[0]).startswith(("query", "fragment"))
         if error.get("locations") and (not path or into_query):
-            return Refused(
+            return QueryRefused(
                 f"Gazelle refused {what}: {messages}. The API may have changed: compare the declaration in "
                 "gazelle_sync/tables with Gazelle's schema."
             )

@@ -5,6 +5,7 @@
     │   └── Unanswered  Gazelle works, but this one question is answered with an error each time
     ├── NotAuthorized   a person has to act: another key, or `gazelle-sync login`
     ├── Refused         Gazelle understood and said no; the same query will fail again
+    │   └── QueryRefused  the query asks for something that the API does not have
     └── InvalidResponse    the answer contradicts itself; nothing can be concluded from it
 
 Messages never hold a token, a key, or a URL with credentials. Keep out: anything that acts on an error.
@@ -42,6 +43,10 @@ class NotAuthorized(GazelleError):
 
 class Refused(GazelleError):
     """Gazelle refused the request itself."""
+
+
+class QueryRefused(Refused):
+    """The query asks for something that the API does not have."""
 
 
 class InvalidResponse(GazelleError):

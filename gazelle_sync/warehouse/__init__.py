@@ -18,8 +18,10 @@ from gazelle_sync.warehouse.history import (
     read_run_log,
     read_status,
 )
+from gazelle_sync.warehouse.leftovers import check_leftovers
 from gazelle_sync.warehouse.load import load, scope_of
 from gazelle_sync.warehouse.migrations import list_missing, migrate
+from gazelle_sync.warehouse.new_columns import read_unfilled
 from gazelle_sync.warehouse.preflight import (
     check_column_types,
     check_grants,
@@ -54,6 +56,7 @@ __all__ = [
     "changes_query",
     "check_column_types",
     "check_grants",
+    "check_leftovers",
     "check_privileges",
     "check_rest_api",
     "check_row_security",
@@ -74,6 +77,7 @@ __all__ = [
     "read_run_log",
     "read_sample",
     "read_status",
+    "read_unfilled",
     "record_failure",
     "remember_account",
     "row_checks",

@@ -1,4 +1,4 @@
-"""Several processes read one table at the same time: whatever the order in which they are done, what is newer stands."""
+"""Several processes read one table at the same time: whichever is done first, what is newer stands."""
 
 from __future__ import annotations
 
@@ -256,7 +256,8 @@ def test_of_scopes_that_overlap_in_part_each_day_is_as_who_read_it_later_has_it(
     }
     assert (report["inserted"], report["updated"], report["deleted"], report["restored"]) == (1, 1, 1, 0)
     assert report["warnings"] == [
-        "overtaken in part: another load of this table, done meanwhile, knows 4 records better; they stay as it stored them"
+        "overtaken in part: another load of this table, done meanwhile, knows 4 records better; "
+        "they stay as it stored them"
     ]
 
 

@@ -11,7 +11,7 @@ from gazelle_sync.warehouse.connection import transaction
 from gazelle_sync.warehouse.schema import metadata
 from gazelle_sync_tests.warehouse.canned import shown
 
-BESIDE = ["sync_log", "rejected_rows", "row_changes", "deletion_candidates", "account"]
+BESIDE = ["sync_log", "rejected_rows", "row_changes", "deletion_candidates", "account", "new_columns"]
 RELATIONS = [*TABLES, *BESIDE, "upcoming_appointment_changes"]
 
 
