@@ -21,6 +21,7 @@ from gazelle_sync.sandbox.texts import AWKWARD, AWKWARD_TAGS
 from gazelle_sync.tables import TABLES, Scope
 from gazelle_sync_tests.conftest import ALL, TODAY, TORONTO
 from gazelle_sync_tests.warehouse.canned import Canned, clients, shown
+from gazelle_sync_tests.warehouse.expected import THE_REST
 
 MARCH = Scope(TORONTO, TODAY.replace(day=1), TODAY.replace(month=4, day=1))
 
@@ -81,7 +82,9 @@ def expected_clients(account: Account) -> Iterator[dict]:
         contact = reachable(next((each for each in contacts if each["isDefault"]), {}))
         person = " ".join(filter(None, ((contact[name] or "").strip() for name in ("first_name", "last_name"))))
         names = [client["companyName"], person, contact["email"], client["id"]]
-        localization = account.localizations.get(client["localizationId"])
+        # Null is not allowed there: a client without one has the company's.
+        usual = account.company["settings"]["localization"]["defaultClientLocalizationId"]
+        localization = account.localizations[client["localizationId"] or usual]
         yield {
             "external_id": client["id"],
             "company_name": next(name for name in names if name and name.strip()),
@@ -89,7 +92,7 @@ def expected_clients(account: Account) -> Iterator[dict]:
             "status": client["status"],
             "tags": client["tags"],
             "client_type": client["clientType"],
-            "locale": localization and localization["locale"],
+            "locale": localization["locale"],
             "lifecycle_state": client["lifecycleState"],
             "preferred_technician_external_id": client["preferredTechnicianId"],
             "personal_notes": client["personalNotes"],
@@ -236,6 +239,7 @@ EXPECTED = {
     "appointments": expected_appointments,
     "appointment_pianos": expected_appointment_pianos,
     "timeline_entries": expected_timeline_entries,
+    **THE_REST,
 }
 COLUMNS_KEPT_BESIDE = {"id", "synced_at", "deleted_at"}
 
