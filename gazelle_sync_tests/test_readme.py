@@ -73,7 +73,7 @@ def test_every_command_is_in_the_readme_and_every_command_in_the_readme_exists(r
 
 
 def drawn(readme: str) -> dict[str, set[str]]:
-    """Each file and room of the picture, and what is named below a room: `{"cli/": {"sync.py", …}, "jobs.py": set()}`."""
+    """Each file and room of the picture, and what is named below it: `{"cli/": {"sync.py", …}, …}`."""
     picture = re.search(r"```\ngazelle_sync/\n(.*?)```", (ROOT / readme).read_text(), re.DOTALL)
     assert picture
     found: dict[str, set[str]] = {}

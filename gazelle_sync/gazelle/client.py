@@ -84,6 +84,6 @@ def graphql_error(errors: object, what: str) -> Exception:
                 f"Gazelle refused {what}: {messages}. The API may have changed: compare the declaration in "
                 "gazelle_sync/tables with Gazelle's schema."
             )
-    places = [error["path"][0] if error.get("path") else None for error in errors]
-    known = [place for place in places if isinstance(place, str)]
-    return Retryable(f"GraphQL errors: {messages}", tries=TRIES, places=known if len(known) == len(places) else ())
+    paths = [path for error in errors if isinstance(path := error.get("path"), list) and path]
+    places = [str(path[0]) for path in paths] if len(paths) == len(errors) else []
+    return Retryable(f"GraphQL errors: {messages}", tries=TRIES, places=places)

@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 # A server may leave out a page's records for reasons of its own, but not for ever.
 PAGES_WITHOUT_NEWS = 20
+# To go back so often, and find nothing new, means that the list has no order that lasts.
+TIMES_BACK = 3
 # Records may come while a list is read. Many more than announced are no list that ends.
 MORE_THAN_ANNOUNCED = 100
 
@@ -45,7 +47,8 @@ class OtherRecord(InvalidResponse):
 class Page(NamedTuple):
     """A page of a connection. `nodes` is as long as the server pleased.
 
-    `cursor` is its end's; `overlap` is that of the record before the last, None where the page does not tell.
+    `cursor` is its end's; `overlap` is that of the record before the last one that is not null, None where the page
+    does not tell.
     """
 
     nodes: Sequence[Node]
@@ -82,7 +85,8 @@ class Walk:
         self._without_news = 0
         # How many records that were read are known to have gone since.
         self._gone = 0
-        self._unproved = False
+        self._has_overlaps = True
+        self._has_order = True
 
     def pages(self) -> Iterator[list[Node]]:
         """The records, each once, those that came as null left out.
@@ -104,11 +108,11 @@ class Walk:
         announced = self._totals
         drops = sum(max(0, before - after) for before, after in pairwise(announced))
         least, most = self.total + self._gone, self.total + max(drops, self._gone)
-        if self._unproved:
+        if not self._has_overlaps:
             is_whole = min(announced) == max(announced) == self._distinct
         else:
             is_whole = least <= self._distinct <= most
-        if is_whole:
+        if is_whole and self._has_order:
             return None
         return say("list_shifted", where=self.where, seen=self._distinct, start=announced[0], end=self.total)
 
@@ -122,7 +126,7 @@ class Walk:
         """The next page, and what is new in it."""
         if page.overlap is None:
             # The page has one record, or none: only the count is left as a proof.
-            self._unproved = True
+            self._has_overlaps = False
             following = self._ask(page.cursor)
             return following, self._take(following, page.cursor, identify(following.nodes))
         after: str | None = page.overlap
@@ -133,6 +137,9 @@ class Walk:
         self._ends.clear()
         known = numpy.isin(marks, self._seen)
         went_back = False
+        if not known.any() and self._without_news >= TIMES_BACK:
+            self._has_order = False
+            return following, self._take(following, after, marks)
         while not known.any() and after is not None:
             (after, first), went_back = self._trail.pop(), True
             following = self._ask(after)
@@ -163,7 +170,7 @@ class Walk:
         self._seen.extend(new)
         self._without_news = 0 if new else self._without_news + 1
         if marks:
-            self._last = marks[-1]
+            self._last = next((mark for mark, node in zip(marks[::-1], page.nodes[::-1], strict=True) if node), 0)
             self._trail.append((after, marks[0]))
         return nodes
 
@@ -274,10 +281,12 @@ def parse_page(connection: Any, where: str) -> Page:
 
 
 def find_overlap(edges: Any, nodes: Any) -> Any:
-    """The cursor of the record before the last, where a page has it: the schema allows `edges` to be null."""
-    if not isinstance(edges, list) or len(edges) < 2 or len(edges) != len(nodes):
+    """`Page.overlap`: the schema allows `edges` to be null."""
+    if not isinstance(edges, list) or len(edges) != len(nodes):
         return None
-    return edges[-2].get("cursor") if isinstance(edges[-2], dict) else None
+    last = next((place for place in reversed(range(len(nodes))) if nodes[place] is not None), 0)
+    before = edges[last - 1] if last else None
+    return before.get("cursor") if isinstance(before, dict) else None
 
 
 def count_distinct(numbers: array[int]) -> int:

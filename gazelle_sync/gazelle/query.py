@@ -111,7 +111,7 @@ def page(field: str, node: str, *arguments: str, after: bool = True, first: int 
 
 
 def window(connection: Connection, scope: Scope) -> str:
-    """The arguments that limit a connection to a scope: `filters: {startOn: "2026-11-01"}`."""
+    """The arguments that limit a connection to a scope: `filters: {dateGet: "2026-11-01"}`."""
     arguments: dict[str, Any] = {}
     for path, bound in connection.window.items():
         if bound is Bound.LAST_DAY and scope.end is None:

@@ -190,8 +190,8 @@ def test_a_technicians_key_deletes_nothing_and_every_table_says_why(
     for line in log:
         assert (line["status"], line["deleted"], line["proved"]) == ("warning", 0, False)
         assert re.search(
-            r"the access shrank: on \d{4}-\d\d-\d\d \d\d:\d\d UTC the key still showed everything, and now it belongs to "
-            r"somebody who may not see everything \(TECHNICIAN, with limited access\)",
+            r"the access shrank: on \d{4}-\d\d-\d\d \d\d:\d\d UTC the key still showed everything, and now it belongs "
+            r"to somebody who may not see everything \(TECHNICIAN, with limited access\)",
             line["error"],
         )
     assert {line["table_name"] for line in log} == {*TABLES}

@@ -13,7 +13,7 @@ from graphql import FieldNode, OperationDefinitionNode, SelectionSetNode, build_
 
 from gazelle_sync.gazelle import query
 from gazelle_sync.tables import TABLES, Scope, Table
-from gazelle_sync.tables.declaration import Connection, Nested, PlainList
+from gazelle_sync.tables.declaration import ByParent, Connection, Nested, PlainList
 from gazelle_sync_tests.conftest import ALL, TORONTO
 
 SCHEMA = build_schema(files("gazelle_sync.sandbox").joinpath("schema.graphql").read_text(encoding="utf-8"))
@@ -134,11 +134,22 @@ def test_a_page_is_of_200_records_or_of_100_that_bring_a_list_each():
             assert re.findall(r"first: (\d+)", text)[0] == size, table.name
 
 
-def test_a_timeline_is_asked_for_by_client_without_a_date():
+@pytest.mark.parametrize(
+    ("column", "argument"),
+    [
+        ("client_external_id", "clientId"),
+        ("piano_external_id", "pianoId"),
+        ("invoice_external_id", "invoiceId"),
+        ("estimate_external_id", "estimateId"),
+    ],
+)
+def test_a_timeline_is_asked_for_by_what_an_entry_belongs_to_without_a_date(column: str, argument: str):
     table = TABLES["timeline_entries"]
     assert isinstance(table.read, Connection)
-    text = query.narrowed(table, table.read, "clientId")
-    assert "allTimelineEntries(first: 200, after: $after, clientId: $id)" in text
+    assert isinstance(table.deletion_proved_by, ByParent)
+    assert table.deletion_proved_by.arguments[column] == argument
+    text = query.narrowed(table, table.read, argument)
+    assert f"allTimelineEntries(first: 200, after: $after, {argument}: $id)" in text
 
 
 def test_arguments_are_written_as_graphql():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -25,10 +26,13 @@ from dagster import (
 )
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._utils.error import SerializableErrorInfo
+from sqlalchemy import Engine
 
 from gazelle_sync.alerts import NotSent
 from gazelle_sync.jobs import NIGHTLY_TAG
+from gazelle_sync.partitions import ROLLING_MONTHS_AHEAD, months_later
 from gazelle_sync_tests.alerts.servers import Webhook
+from gazelle_sync_tests.conftest import NOW, query_rows
 
 Look = Callable[[], list[str]]
 
@@ -202,3 +206,50 @@ def test_a_memory_that_a_crash_left_unreadable_is_begun_anew(
         fail("the bridge is out")
         look()
     assert "seen_until" in (tmp_path / "watch.json").read_text()
+
+
+# -- what was covered -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def logged(engine: Engine) -> Callable[..., None]:
+    """Writes a load of `appointments` into the log."""
+
+    def logged(ago: timedelta, scope: str = "all", proved: bool = True) -> None:
+        at = datetime.now(timezone.utc) - ago
+        query_rows(
+            engine,
+            "INSERT INTO gazelle.sync_log (run_id, table_name, scope, status, started_at, finished_at, proved) "
+            "VALUES ('r', 'appointments', %s, 'success', %s, %s, %s)",
+            *(scope, at, at, proved),
+        )
+
+    return logged
+
+
+def test_a_gap_is_told_though_this_month_was_read_since(look: Look, logged: Callable[..., None]) -> None:
+    logged(timedelta(days=100))
+    logged(timedelta(minutes=5), f"{NOW.replace(day=1)}..{(NOW.replace(day=1) + timedelta(days=32)).replace(day=1)}")
+    (text,) = look()
+    assert "appointments" in text
+    assert "since then something was not read, or not read whole" in text
+    assert look() == []
+    logged(timedelta(minutes=1))
+    assert len(look()) == 1
+
+
+def test_what_was_never_proved_whole_is_told(look: Look, logged: Callable[..., None]) -> None:
+    logged(timedelta(minutes=5), proved=False)
+    (text,) = look()
+    assert "but never proved whole" in text
+
+
+def test_what_a_night_has_read_is_fresh_until_the_next_one_also_when_a_month_begins(
+    look: Look, logged: Callable[..., None]
+) -> None:
+    logged(timedelta(days=6))
+    # As a night of last month has read it: to the end of the month that is 18 months after that.
+    logged(
+        timedelta(hours=25), f"{(NOW - timedelta(days=70)).replace(day=1)}..{months_later(NOW, ROLLING_MONTHS_AHEAD)}"
+    )
+    assert look() == []

@@ -109,7 +109,7 @@ def test_a_role_that_was_given_everything_but_owns_nothing_is_told_that_row_leve
     owner("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA gazelle TO stranger")
     good, text = check(stranger)["privileges"]
     assert not good
-    assert text.startswith("Row level security hides appointment_pianos, appointments, clients,")
+    assert text.startswith("Row level security hides account, appointment_pianos, appointments, clients,")
     assert "ALTER TABLE gazelle.clients OWNER TO stranger;" in text
     obeyed(text)
     assert check(stranger)["privileges"] == (True, "role stranger")

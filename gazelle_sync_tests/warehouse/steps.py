@@ -1,8 +1,8 @@
 """A process of its own that loads step by step: `python -m gazelle_sync_tests.warehouse.steps URL`.
 
-Each line that it reads is a load, as JSON: table, run, rows, `exists` (rows of records that are there when asked for),
-`days` (the first and the last but one) and `doubts`. It answers `reading` when the load's reading has begun, and
-`asking` when records are asked for; each time it waits for a line. At the end it answers with the report, as JSON.
+Each line that it reads is a load, as JSON: table, run, rows, `exists` (the rows of records that are there when asked
+for by id), `days` (the first and the last but one) and `doubts`. It answers `reading` when the load has begun to read,
+and `asking` when records are asked for; each time it waits for a line. At the end it answers with the report, as JSON.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Several processes read one table at the same time: whichever is done first, what is newer stands."""
+"""Several processes read one table at the same time: in whatever order they are done, what is newer stands."""
 
 from __future__ import annotations
 
