@@ -1,4 +1,4 @@
-"""What a declaration no longer says, and the database still asks for: told before anything is read, with what mends it."""
+"""What a declaration no longer says, and the database still asks for: told before anything is read, with its remedy."""
 
 from __future__ import annotations
 
