@@ -310,6 +310,18 @@ TEXTS: dict[str, tuple[str, str]] = {
         "GAZELLE_REQUESTS_PER_SECOND={value} is no number above zero.",
         "GAZELLE_REQUESTS_PER_SECOND={value} n’est pas un nombre supérieur à zéro.",
     ),
+    "table_off_unknown": (
+        "GAZELLE_TABLES_OFF names {names}, and there is no such table. There are {tables}.",
+        "GAZELLE_TABLES_OFF nomme {names}, et aucune table ne s’appelle ainsi. Il y a {tables}.",
+    ),
+    "table_is_off": (
+        "GAZELLE_TABLES_OFF names {names}: take it out there, or leave out --table {names}.",
+        "GAZELLE_TABLES_OFF nomme {names} : retirez-la de cette variable, ou n’indiquez pas --table {names}.",
+    ),
+    "tables_off": (
+        "Off, by GAZELLE_TABLES_OFF: {names}. They are not read, and keep what they hold.",
+        "Désactivées par GAZELLE_TABLES_OFF : {names}. Elles ne sont pas lues et gardent ce qu’elles contiennent.",
+    ),
     "language_unknown": (
         "GAZELLE_SYNC_LANG={value} is not a language of this command: en or fr.",
         "GAZELLE_SYNC_LANG={value} n’est pas une langue de cette commande : en ou fr.",
@@ -489,6 +501,26 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Cette page n’appartient pas à la connexion en cours. Ouvrez l’adresse que `gazelle-sync login` affiche.",
     ),
     # -- reading from Gazelle: lists, rows, proofs --------------------------------------------------------------------
+    "table_refused": (
+        "Gazelle does not let this key read the table, which an account need not have: {why}",
+        "Gazelle ne laisse pas cette clé lire la table, dont un compte peut se passer : {why}",
+    ),
+    "list_changed": (
+        "{where} of {parent} changed while the list was read, and can't be read alone: the next sync reads it anew",
+        "{where} de {parent} a changé pendant la lecture et ne peut pas être lue seule : la prochaine synchronisation la relit",
+    ),
+    "nested_too_deeply": (
+        "a value that is nested too deeply",
+        "une valeur imbriquée trop profondément",
+    ),
+    "not_finite": (
+        "a number that is not finite",
+        "un nombre qui n’est pas fini",
+    ),
+    "translations_due": (
+        "{kind}, where texts by language are due",
+        "{kind} au lieu de textes par langue",
+    ),
     "list_missing": (
         "Gazelle answered {what} without the list {field}.",
         "Gazelle a répondu à {what} sans la liste {field}.",
@@ -895,6 +927,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "overtaken_in_part": (
         "overtaken in part: another load of this table, done meanwhile, knows {count} records better; they stay as it stored them",
         "dépassée en partie : un autre chargement de cette table, fait entre-temps, connaît mieux {count} enregistrements ; ils restent tels qu’il les a enregistrés",
+    ),
+    "nothing_counted": (
+        "this key may not read the table, so there is nothing to count",
+        "cette clé ne peut pas lire la table : il n’y a rien à compter",
     ),
     "list_not_proved": (
         "the list could not be proved whole in {reads} reads, so nothing was marked as deleted: {seen} of {expected} records seen; {doubts}",

@@ -22,6 +22,7 @@ from dotenv import dotenv_values
 
 from gazelle_sync.hosts import is_local
 from gazelle_sync.redaction import PlainError, find_keys, find_passwords, hide
+from gazelle_sync.tables import TABLES, Table
 from gazelle_sync.translations import say, speak
 
 # Where dagster.yaml, .env and var/ are: an editable install, which `make install` does, keeps them together.
@@ -102,6 +103,14 @@ def parse_patience(text: str) -> float:
     return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
 
 
+def parse_tables_off(text: str) -> tuple[str, ...]:
+    """Names of tables, separated by commas, in the order in which tables are read."""
+    names = {name.strip() for name in text.split(",")} - {""}
+    if unknown := sorted(names - TABLES.keys()):
+        raise Misconfigured(say("table_off_unknown", names=", ".join(unknown), tables=", ".join(TABLES)))
+    return tuple(name for name in TABLES if name in names)
+
+
 def parse_language(text: str) -> str:
     """`en` or `fr`; unset, whichever the locale says."""
     if text in ("en", "fr"):
@@ -128,6 +137,7 @@ class Settings:
     requests_per_second: float = variable("GAZELLE_REQUESTS_PER_SECOND", "5", parse_rate)
     patience: float = variable("GAZELLE_PATIENCE", "15m", parse_patience)
     history_start: date = variable("GAZELLE_HISTORY_START", "2017-01-01", parse_history_start)
+    tables_off: tuple[str, ...] = variable("GAZELLE_TABLES_OFF", "", parse_tables_off)
     database_url: str = variable("SUPABASE_DB_URL", chosen=True, secret=True)
     slack_webhook_url: str = variable("SLACK_WEBHOOK_URL", secret=True)
     alert_email_to: str = variable("ALERT_EMAIL_TO")
@@ -143,6 +153,11 @@ class Settings:
     def var(self) -> Path:
         """The folder for everything that this installation writes."""
         return self.root / "var"
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """The tables that are read, in the order in which they are."""
+        return {name: table for name, table in TABLES.items() if name not in self.tables_off}
 
     @property
     def alerts_on(self) -> bool:

@@ -186,12 +186,14 @@ def is_of(node: Node, snapshot: Snapshot, column: str, owner: str) -> bool:
 
 
 def confirm_by_reading_again(snapshot: Snapshot, missing: Iterable[Missing]) -> Iterator[pandas.DataFrame]:
-    again = type(snapshot)(snapshot.client, snapshot.table, snapshot.scope)
+    again = type(snapshot)(snapshot.client, snapshot.table, snapshot.scope, snapshot.locale)
     again.page_size = snapshot.page_size
     for page in again.pages():
         snapshot.not_gone.update(zip(*(page[name] for name in snapshot.table.key), strict=True))
         yield page
     snapshot.not_gone.update(reject.key for reject in again.rejects if reject.key)
-    if again.doubts:
+    if again.doubts or not again.seen:
         # A list with holes, or an empty one, proves nothing.
         snapshot.not_gone.update(entry.key for entry in missing)
+    if not again.seen:
+        snapshot.unproved[snapshot.table.name] = say("list_is_empty")

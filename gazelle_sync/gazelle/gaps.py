@@ -200,8 +200,11 @@ def without_argument(table: Table, field: str, argument: str) -> Table | None:
     return dataclasses.replace(table, read=unordered(read, argument))
 
 
-def unordered(connection: Connection, argument: str) -> Connection:
-    return dataclasses.replace(connection, arguments=dropped(connection.arguments, argument))
+def unordered(read: Connection | Nested, argument: str) -> Connection | Nested:
+    """Without the argument of the connection that all is read inside of."""
+    if isinstance(read, Nested):
+        return dataclasses.replace(read, within=unordered(read.within, argument))
+    return dataclasses.replace(read, arguments=dropped(read.arguments, argument))
 
 
 def dropped(arguments: str, argument: str) -> str:

@@ -231,12 +231,13 @@ def walk_connection(
 
 def walk_of_parent(client: Client, table: Table, read: Nested, parent: str, size: PageSize) -> Walk:
     """Over the nested connection of one parent. Fetching raises `WentAway` and `OtherRecord` too."""
-    text = query.nested_of_one(table, read)
-    field = f"{read.record.field}.{read.field}"
+    text, source = query.nested_of_one(table, read), read.record
+    assert source is not None
+    field = f"{source.field}.{read.field}"
 
     def fetch(after: str | None) -> Page:
         what = name_request(table, field, after)
-        record = client.execute(what, text, {"id": parent, "after": after}, size).get(read.record.field)
+        record = client.execute(what, text, {"id": parent, "after": after}, size).get(source.field)
         if record is None:
             raise WentAway(say("went_away"))
         if not isinstance(record, dict) or record.get("id") != parent:
@@ -249,6 +250,8 @@ def walk_of_parent(client: Client, table: Table, read: Nested, parent: str, size
 
 def adopt(nodes: Sequence[Node], read: Nested, parent: str) -> list[Node]:
     """The nodes of a parent's nested list, with the parent that they were not asked for."""
+    if not read.parent_field:
+        return list(nodes)
     owner = {"id": parent}
     return [{**node, read.parent_field: owner} if isinstance(node, dict) else node for node in nodes]
 

@@ -33,11 +33,14 @@ def selection(table: Table, *, without: str = "") -> str:
     for column in table.all_columns:
         for path in column.paths:
             names = path.split(".")
-            if names[0] == without:
+            if without and names[0] == without:
                 continue
             branch = tree
             for name in names:
                 branch = branch.setdefault(name, {})
+            if column.fields:
+                # No field has this name: it is GraphQL text.
+                branch[column.fields] = {}
 
     def render(branch: Mapping[str, Any]) -> str:
         return " ".join(f"{name} {{ {render(below)} }}" if below else name for name, below in branch.items())
@@ -46,9 +49,10 @@ def selection(table: Table, *, without: str = "") -> str:
 
 
 def page_size(table: Table, known: Sizes | None = None) -> PageSize:
-    """The size of the pages of `whole_list`: as it was `known` to work last, else as a first guess."""
+    """The size of the pages of `whole_lists`: as it was `known` to work last, else as a first guess."""
     if isinstance(table.read, Nested):
-        return PageSize(known or Sizes(PAGE_OF_LISTS, table.read.first), PAGE_OF_LISTS)
+        outermost = table.read.levels[0]
+        return PageSize(known or Sizes(PAGE_OF_LISTS, outermost.first if outermost.paged else 0), PAGE_OF_LISTS)
     return PageSize(known or Sizes(PAGE), LARGEST_PAGE)
 
 
@@ -57,33 +61,58 @@ def page_size_of_part() -> PageSize:
     return PageSize(Sizes(PAGE), LARGEST_PAGE)
 
 
-def whole_list(table: Table, scope: Scope) -> str:
-    """The query that reads a table, a page at a time (`$after`), with the variables of `page_size`."""
+def whole_lists(table: Table, scope: Scope) -> list[str]:
+    """The queries that read a table, a page at a time (`$after`), with the variables of `page_size`.
+
+    One for each list that the table is made of.
+    """
     read = table.read
     if isinstance(read, PlainList):
-        return f"query {table.name} {{ {read.field} {{ {selection(table)} }} }}"
+        arguments = f"({read.arguments})" if read.arguments else ""
+        return [f"query {table.name} {{ {read.field}{arguments} {{ {selection(table)} }} }}"]
     if isinstance(read, Connection):
         connection, node, variables = read, selection(table), "$first: Int, $after: String"
     else:
-        inner = page(read.field, selection(table, without=read.parent_field), "first: $nested", read.arguments)
-        connection, node, variables = read.within, f"id {inner}", "$first: Int, $nested: Int, $after: String"
-    nodes = page(connection.field, node, NEXT_PAGE, connection.arguments, window(connection, scope))
-    return f"query {table.name}({variables}) {{ {nodes} }}"
+        connection, node, variables = read.root, f"id {below(table, read.levels[0])}", "$first: Int, $after: String"
+        if read.levels[0].paged:
+            variables = f"$nested: Int, {variables}"
+    limits = window(connection, scope)
+    lists = [page(connection.field, node, NEXT_PAGE, connection.arguments, each, limits) for each in connection.each]
+    return [f"query {table.name}({variables}) {{ {nodes} }}" for nodes in lists]
 
 
-def nested_of_one(table: Table, read: Nested) -> str:
+def below(table: Table, level: Nested, *, first: str = "") -> str:
+    """A nested list with all that is read inside of its records. `first` says how many; else the declaration does.
+
+    The list inside the root's records has the variable `$nested`, which `page_size` fills.
+    """
+    read = table.read
+    assert isinstance(read, Nested)
+    if level == read:
+        node = selection(table, without=read.parent_field)
+    else:
+        node = f"id {below(table, read.levels[len(level.levels)])}"
+    if not level.paged:
+        arguments = f"({level.arguments})" if level.arguments else ""
+        return f"{level.field}{arguments} {{ {node} }}"
+    usual = "first: $nested" if level == read.levels[0] else f"first: {level.first}"
+    return page(level.field, node, first or usual, level.arguments)
+
+
+def nested_of_one(table: Table, level: Nested) -> str:
     """The query that reads one parent's nested list, a page at a time (`$id`, `$first`, `$after`)."""
-    record = f"{read.record.field}({read.record.argument}: $id)"
-    below = page(read.field, selection(table, without=read.parent_field), NEXT_PAGE, read.arguments)
-    return f"query {table.name}($id: String!, $first: Int, $after: String) {{ {record} {{ id {below} }} }}"
+    assert level.record is not None
+    record = f"{level.record.field}({level.record.argument}: $id)"
+    list_ = below(table, level, first=NEXT_PAGE)
+    return f"query {table.name}($id: String!, $first: Int, $after: String) {{ {record} {{ id {list_} }} }}"
 
 
-def nested_counts(table: Table, read: Nested, scope: Scope) -> str:
-    """The query that reads how long each parent's nested list is, a page of parents at a time (`$first`, `$after`)."""
+def nested_counts(table: Table, read: Nested, scope: Scope) -> list[str]:
+    """The queries that read how long each parent's nested list is, a page of parents at a time (`$first`, `$after`)."""
     arguments = f"({read.arguments})" if read.arguments else ""
-    node, limits = f"id {read.field}{arguments} {{ totalCount }}", window(read.within, scope)
-    parents = page(read.within.field, node, NEXT_PAGE, read.within.arguments, limits)
-    return f"query {table.name}($first: Int, $after: String) {{ {parents} }}"
+    node, limits = f"id {read.field}{arguments} {{ {'totalCount' if read.paged else 'id'} }}", window(read.root, scope)
+    lists = [page(read.root.field, node, NEXT_PAGE, read.root.arguments, each, limits) for each in read.root.each]
+    return [f"query {table.name}($first: Int, $after: String) {{ {nodes} }}" for nodes in lists]
 
 
 def narrowed(table: Table, read: Connection, argument: str) -> str:
@@ -137,12 +166,13 @@ def literal(value: str | dict[str, Any]) -> str:
 
 def all_queries(table: Table, scope: Scope) -> Iterable[str]:
     """Every query that reading this table can send."""
-    yield whole_list(table, scope)
-    if isinstance(table.read, Nested):
-        yield nested_of_one(table, table.read)
-        yield nested_counts(table, table.read, scope)
-    if isinstance(table.deletion_proved_by, ById):
-        yield by_ids(table, table.deletion_proved_by, 2)
-    if isinstance(table.deletion_proved_by, ByParent) and isinstance(table.read, Connection):
-        for argument in table.deletion_proved_by.arguments.values():
-            yield narrowed(table, table.read, argument)
+    read, evidence = table.read, table.deletion_proved_by
+    yield from whole_lists(table, scope)
+    if isinstance(read, Nested):
+        yield from (nested_of_one(table, level) for level in read.levels if level.paged)
+        if len(read.levels) == 1:
+            yield from nested_counts(table, read, scope)
+    if isinstance(evidence, ById):
+        yield by_ids(table, evidence, 2)
+    if isinstance(evidence, ByParent) and isinstance(read, Connection):
+        yield from (narrowed(table, read, argument) for argument in evidence.arguments.values())

@@ -89,6 +89,8 @@ class Source(Protocol):
     def sizes(self) -> Sizes | None: ...
     @property
     def page_sizes(self) -> Sequence[int]: ...
+    @property
+    def is_refused(self) -> bool: ...
 
     def pages(self) -> Iterator[pandas.DataFrame]: ...
     def look_again(self) -> Iterator[pandas.DataFrame]: ...
@@ -187,7 +189,8 @@ class Load:
             for frame in self.source.pages():
                 self.spool.add(frame)
             self.doubts = list(self.source.doubts)
-            if not self.doubts:
+            # What is refused once is refused again.
+            if not self.doubts or self.source.is_refused:
                 break
         # What Gazelle refuses of the table is known by now.
         self.table = self.source.table
@@ -226,7 +229,7 @@ class Load:
                 self.table, self.source.scope, self.tables, self.read_from, standing, asked_at=self.asked_at
             )
             unseen = Unseen([], set(), in_scope=0, in_table=0)
-            if not self.blind_spot:
+            if not self.blind_spot and not self.source.is_refused:
                 unseen = tombstones.find_unseen(
                     cursor, self.target, self.source.scope, self.tables, knowledge, list_is_whole=not self.doubts
                 )
@@ -285,10 +288,13 @@ class Load:
             api_retries=self.source.client.api_retries - self.retries,
             page_sizes=list(self.source.page_sizes),
             proved=not (self.doubts or self.blind_spot),
+            refused=self.source.is_refused,
         )
         if self.blind_spot:
             report.warnings.append(self.blind_spot)
-        if self.doubts:
+        if self.source.is_refused:
+            report.warnings += self.doubts
+        elif self.doubts:
             report.warnings.append(
                 say(
                     "list_not_proved",

@@ -33,6 +33,7 @@ TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     "boolean": sa.Boolean(),
     "date": sa.Date(),
     "time": sa.Time(),
+    "jsonb": pg.JSONB(none_as_null=True),
     "timestamptz": sa.DateTime(timezone=True),
 }
 TIMESTAMP = sa.DateTime(timezone=True)
@@ -221,6 +222,7 @@ def add_own_tables(shape: sa.MetaData) -> None:
         sa.Column("company_name", sa.Text, nullable=False, comment="Its name, as it was last seen."),
         sa.Column("since", TIMESTAMP, nullable=False, server_default=sa.func.now(), comment="Its first sync."),
         sa.Column("access_level", sa.Text, comment="That of the user who asked last."),
+        sa.Column("client_locale", sa.Text, comment="The language its clients are written to in, as last told: fr_CA."),
         sa.Column("saw_all_at", TIMESTAMP, comment="When somebody who may see everything last asked."),
         comment="Whose account is mirrored here. Without this row, the next sync takes its own for it.",
     )

@@ -5,6 +5,7 @@ Keep out: SQL beyond COPY's own text format.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable
 from typing import IO, Any
@@ -79,6 +80,10 @@ def encode_iso(value: Any) -> str:
     return str(value.isoformat())
 
 
+def encode_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).translate(ESCAPES)
+
+
 ENCODERS: dict[Type, Encoder] = {
     Type.TEXT: encode_texts,
     Type.TEXT_ARRAY: encode_each(encode_array),
@@ -89,4 +94,6 @@ ENCODERS: dict[Type, Encoder] = {
     Type.LOCAL_DATE: encode_each(encode_iso),
     Type.TIMESTAMP: encode_each(encode_iso),
     Type.LOCAL_TIME: encode_each(encode_iso),
+    Type.JSON: encode_each(encode_json),
+    Type.TRANSLATED: encode_texts,
 }

@@ -26,17 +26,16 @@ def night(
     definitions: ModuleType, defs: Definitions, instance: DagsterInstance, configured: pytest.MonkeyPatch, engine: Any
 ) -> Night:
     """Runs what the nightly schedule would run now."""
-    from gazelle_sync.jobs import PARTITIONED, nightly_tags
+    from gazelle_sync.jobs import nightly_tags
     from gazelle_sync.schedules import read_due
 
     def night() -> ExecuteInProcessResult:
-        today = datetime.now(TORONTO).date()
         with definitions.postgres.process_config_and_initialize_cm() as database:
-            due = read_due(database, definitions.partitions, PARTITIONED, today)
+            due = read_due(database, definitions.partitions, TABLES, datetime.now(TORONTO))
         return defs.resolve_job_def("sync").execute_in_process(
             instance=instance,
-            asset_selection=[AssetKey(["gazelle", name]) for name in TABLES],
-            tags=dict(nightly_tags(due)),
+            asset_selection=[AssetKey(["gazelle", name]) for name in due.tables],
+            tags=dict(nightly_tags(due.months)),
             raise_on_error=False,
         )
 
