@@ -145,7 +145,7 @@ def test_a_server_that_does_not_answer_in_time_is_asked_again(scripted: Scripted
 def test_a_server_that_never_answers_is_given_up(scripted: Scripted, ask: Callable[..., Any]):
     scripted.answer(Answer(hold=5))
     began = time.monotonic()
-    with pytest.raises(Unavailable, match=r"in \d attempts; the last one: no answer \(ReadTimeout\)"):
+    with pytest.raises(Unavailable, match=r"in \d attempts; the last one: no answer in time \(ReadTimeout\)"):
         ask(patience=0.8)
     assert time.monotonic() - began < 3
 

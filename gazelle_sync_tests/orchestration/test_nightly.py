@@ -170,13 +170,13 @@ def test_after_a_hundred_days_a_backfill_of_this_month_hides_nothing_from_the_ne
     entry = live.account.add("timeline", {"occurredAt": f"{NOW - timedelta(days=70)}T15:00:00Z", **an_entry(live)})
     month = NOW.replace(day=1)
     assert run_months(month, month).success
-    fresh = read_status(engine).fresh
+    fresh = read_status(engine, TABLES).fresh
     assert {fresh[name] for name in DATED} == {False}
     find = "SELECT external_id FROM gazelle.timeline_entries WHERE external_id = %s"
     assert rows(find, entry["id"]) == []
     assert night().success
     assert rows(find, entry["id"]) == [{"external_id": entry["id"]}]
-    assert set(read_status(engine).fresh.values()) == {True}
+    assert set(read_status(engine, TABLES).fresh.values()) == {True}
     del live.account.timeline[entry["id"]]
 
 
@@ -187,14 +187,14 @@ def test_what_could_not_be_proved_whole_is_not_up_to_date_and_does_not_cost_the_
     try:
         assert night().success
         whole = requests_of(rows)["timeline_entries"]
-        assert read_status(engine).fresh["timeline_entries"] is False
+        assert read_status(engine, TABLES).fresh["timeline_entries"] is False
         assert night().success
         assert requests_of(rows)["timeline_entries"] < whole
     finally:
         live.faults.remove(fault)
     assert night().success
     # What is older was never proved; the weekly run does that.
-    assert read_status(engine).fresh["timeline_entries"] is False
+    assert read_status(engine, TABLES).fresh["timeline_entries"] is False
 
 
 # -- what it costs ----------------------------------------------------------------------------------------------------

@@ -54,6 +54,7 @@ class Canned:
     gaps: Sequence[Gap] = ()
     sizes: Sizes | None = None
     page_sizes: Sequence[int] = ()
+    is_refused: bool = False
     unproved: Mapping[str, str] = field(default_factory=dict)
     asked_for: list[Missing] = field(default_factory=list)
     reads: int = 0

@@ -182,8 +182,8 @@ def piano_photos(account: Account) -> Iterator[Record]:
             yield {
                 "piano_external_id": piano["id"],
                 **numbered(photo, "notes taken_at created_at"),
-                **told(photo["original"], "url mime_type size"),
-                "thumbnail_url": photo["thumbnail"]["url"],
+                **told(photo["original"] or {}, "url mime_type size"),
+                "thumbnail_url": (photo["thumbnail"] or {}).get("url"),
             }
 
 
