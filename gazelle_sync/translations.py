@@ -1014,6 +1014,34 @@ TEXTS: dict[str, tuple[str, str]] = {
         "ALERT_EMAIL_TO n’est pas une liste d’adresses de courriel. Écrivez une adresse, ou plusieurs séparées par des virgules.",
     ),
     # -- faults around a sync: files, certificates, signals -----------------------------------------------------------
+    "records_unusable": (
+        "Dagster's records under var/dagster can't be used: {why}. Look at the disk, at their owner, and at whether another program holds them; they may be deleted, which costs the history of runs and no row.",
+        "Les registres de Dagster sous var/dagster sont inutilisables : {why}. Vérifiez le disque, leur propriétaire, et si un autre programme les retient ; on peut les supprimer, ce qui coûte l’historique des exécutions et aucune ligne.",
+    ),
+    "file_unusable": (
+        "{path} can't be used: {why}.",
+        "{path} est inutilisable : {why}.",
+    ),
+    "dagster_home_wrong": (
+        "DAGSTER_HOME is not an absolute path of a folder that is there. Unset it, or set it to the project's folder.",
+        "DAGSTER_HOME n’est pas le chemin absolu d’un dossier existant. Retirez-la, ou donnez-lui le dossier du projet.",
+    ),
+    "unexpected": (
+        "Something went wrong that is not foreseen ({what}: {why}). var/logs/gazelle-sync.log has the details; please report it with them.",
+        "Un problème imprévu est survenu ({what} : {why}). Les détails sont dans var/logs/gazelle-sync.log ; signalez-le en les joignant.",
+    ),
+    "env_file_unreadable": (
+        "{file} can't be read: {why}.",
+        "{file} est illisible : {why}.",
+    ),
+    "not_utf8": (
+        "it is not a text in UTF-8; save it anew with that encoding",
+        "ce n’est pas un texte en UTF-8 ; enregistrez-le de nouveau avec cet encodage",
+    ),
+    "not_looked_at": (
+        "What there is to tell people of could not be looked up; it is looked up at the next run: {why}",
+        "Impossible de vérifier ce qu’il y a à annoncer ; ce sera vérifié à la prochaine exécution : {why}",
+    ),
     "lock_is_kept": (
         "another process has kept {path} for {seconds} s: look for a gazelle-sync that hangs, and end it",
         "un autre processus garde {path} depuis {seconds} s : cherchez un gazelle-sync bloqué et arrêtez-le",

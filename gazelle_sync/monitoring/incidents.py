@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from gazelle_sync import warehouse
-from gazelle_sync.alerts import Alerts, Incident, Kind, send_heartbeat
+from gazelle_sync.alerts import Alerts, Incident, Kind
 from gazelle_sync.jobs import NIGHTLY_TAG, SYNC
 from gazelle_sync.monitoring.freshness import find_as_of, is_fresh
 from gazelle_sync.monitoring.memory import KEPT, Memory, hold_memory
@@ -62,25 +62,22 @@ def make_watcher(instance: DagsterInstance, postgres: PostgresResource, alerts: 
     """As the environment configures it."""
     settings = alerts.settings()
     memory = settings.var / "watch.json"
-    return Watcher(instance, postgres.engine(), alerts.alerts(), memory, settings.ui_url, settings.heartbeat_url)
+    return Watcher(instance, postgres.engine(), alerts.alerts(), memory, settings.ui_url)
 
 
 class Watcher:
     """Looks at an instance and a database, and raises and clears incidents.
 
     `memory` is a file, and the folder `runs` beside it has what is under way; `ui_url` is where the Dagster UI is, for
-    links; `heartbeat_url` is asked after each good nightly run, empty for none.
+    links. What is to be told to the outside watcher is noted in the memory.
     """
 
-    def __init__(
-        self, instance: DagsterInstance, engine: Engine, alerts: Alerts, memory: Path, ui_url: str, heartbeat_url: str
-    ) -> None:
+    def __init__(self, instance: DagsterInstance, engine: Engine, alerts: Alerts, memory: Path, ui_url: str) -> None:
         self._instance = instance
         self._engine = engine
         self._alerts = alerts
         self._memory = memory
         self._ui_url = ui_url.rstrip("/")
-        self._heartbeat_url = heartbeat_url
 
     def look(self) -> None:
         """At all that happened since the last look. What fails here is looked at again the next time.
@@ -102,18 +99,6 @@ class Watcher:
                     failures.append(error)
         if failures:
             raise failures[0]
-
-    def give_sign_of_life(self) -> None:
-        """Tells the outside watcher of a good night, if that is still to be done. Raises `NotSent`.
-
-        Nothing is held meanwhile: two processes may both tell it, which does no harm.
-        """
-        with hold_memory(self._memory) as memory:
-            due = memory.heartbeat_due
-        if due:
-            send_heartbeat(self._heartbeat_url)
-            with hold_memory(self._memory) as memory:
-                memory.heartbeat_due = False
 
     def _look_for_left_runs(self) -> None:
         """Runs whose process is gone: where no daemon runs, nobody else ends them, and later ones queue behind them."""
@@ -188,7 +173,7 @@ class Watcher:
     def _look_at_run(self, record: RunRecord, memory: Memory) -> bool:
         """Whether it was looked at: else its events can't be had just now."""
         run = record.dagster_run
-        if NIGHTLY_TAG in run.tags and self._heartbeat_url:
+        if NIGHTLY_TAG in run.tags:
             memory.heartbeat_due = run.is_success
         try:
             events = {kind: self._read_events(record, kind) for kind in EVENTS}
