@@ -71,14 +71,16 @@ def repeated(nodes: list[dict[str, Any]], copies: int) -> Iterator[dict[str, Any
 
 
 def cut(nodes: list[Any], size: int) -> Iterator[tuple[int, list[Any]]]:
-    for start in range(0, max(len(nodes), 1), size):
+    """Pages as they are asked for: each begins with the last record of the one before."""
+    for start in range(0, max(len(nodes) - 1, 1), size - 1):
         yield start, nodes[start : start + size]
 
 
 def page(connection: Connection, api: GraphQLApi, nodes: list[Any], start: int, total: int) -> bytes:
     end = start + len(nodes)
     info = {"hasNextPage": end < total, "endCursor": api.cursor(end) if nodes else None}
-    return body({connection.field: {"totalCount": total, "pageInfo": info, "nodes": nodes}})
+    edges = [{"cursor": api.cursor(start + place)} for place in range(1, len(nodes) + 1)]
+    return body({connection.field: {"totalCount": total, "pageInfo": info, "edges": edges, "nodes": nodes}})
 
 
 def body(data: object) -> bytes:

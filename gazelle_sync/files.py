@@ -1,4 +1,4 @@
-"""The one way a file is replaced whole, or held by one process at a time.
+"""The one way a file is replaced whole, or held by one process at a time; and a folder for sockets.
 
 Keep out: what is in the files.
 """
@@ -89,7 +89,20 @@ def hold_lock(path: Path, *, timeout: float, name: str = "lock") -> Iterator[Non
 
     Raises `Busy` when another process keeps it for longer than `timeout` seconds, and `OSError`.
     """
-    descriptor = _open_lock(follow_links(path), name)
+    with _hold(_open_lock(follow_links(path), name), path, timeout):
+        yield
+
+
+@contextmanager
+def hold_folder(folder: Path, *, timeout: float) -> Iterator[None]:
+    """As `hold_lock`, for a folder that is there: the folder itself is locked, and no file is made."""
+    with _hold(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), folder, timeout):
+        yield
+
+
+@contextmanager
+def _hold(descriptor: int, path: Path, timeout: float) -> Iterator[None]:
+    """Locks what is open, and closes it at the end."""
     try:
         deadline = time.monotonic() + timeout
         while True:
@@ -103,6 +116,15 @@ def hold_lock(path: Path, *, timeout: float, name: str = "lock") -> Iterator[Non
         yield
     finally:
         os.close(descriptor)
+
+
+def make_socket_folder() -> Path:
+    """A private folder (0700) with a short path: a socket's has room for 107 bytes (unix(7)). Who makes it removes it.
+
+    Its name can't be guessed, so nobody can have put something else in its place.
+    """
+    # Not where TMPDIR says: that can be long.
+    return Path(tempfile.mkdtemp(prefix="gazelle-sync-", dir="/tmp"))
 
 
 def _open_lock(path: Path, name: str) -> int:

@@ -278,6 +278,18 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Une alerte n’a pas pu être envoyée ; elle est gardée pour la prochaine fois : {why}",
     ),
     # -- settings -----------------------------------------------------------------------------------------------------
+    "base_url_is_no_address": (
+        "GAZELLE_BASE_URL is not an address. Write one like https://gazelleapp.io, or leave it unset.",
+        "GAZELLE_BASE_URL n’est pas une adresse. Écrivez-en une comme https://gazelleapp.io, ou ne la définissez pas.",
+    ),
+    "base_url_in_the_clear": (
+        "GAZELLE_BASE_URL begins with http:// for {host}, which is not this machine: the key and all data would travel in the clear. Write https://.",
+        "GAZELLE_BASE_URL commence par http:// pour {host}, qui n’est pas cette machine : la clé et toutes les données circuleraient en clair. Écrivez https://.",
+    ),
+    "patience_is_no_duration": (
+        "GAZELLE_PATIENCE={value} is not a duration. Write one like 90s, 15m or 1h.",
+        "GAZELLE_PATIENCE={value} n’est pas une durée. Écrivez-en une comme 90s, 15m ou 1h.",
+    ),
     "zone_unknown": (
         "GAZELLE_TIMEZONE={value} is no time zone. Write one like America/Toronto.",
         "GAZELLE_TIMEZONE={value} n’est pas un fuseau horaire. Écrivez-en un comme America/Toronto.",
@@ -297,6 +309,18 @@ TEXTS: dict[str, tuple[str, str]] = {
     "rate_is_no_number": (
         "GAZELLE_REQUESTS_PER_SECOND={value} is no number above zero.",
         "GAZELLE_REQUESTS_PER_SECOND={value} n’est pas un nombre supérieur à zéro.",
+    ),
+    "table_off_unknown": (
+        "GAZELLE_TABLES_OFF names {names}, and there is no such table. There are {tables}.",
+        "GAZELLE_TABLES_OFF nomme {names}, et aucune table ne s’appelle ainsi. Il y a {tables}.",
+    ),
+    "table_is_off": (
+        "GAZELLE_TABLES_OFF names {names}: take it out there, or leave out --table {names}.",
+        "GAZELLE_TABLES_OFF nomme {names} : retirez-la de cette variable, ou n’indiquez pas --table {names}.",
+    ),
+    "tables_off": (
+        "Off, by GAZELLE_TABLES_OFF: {names}. They are not read, and keep what they hold.",
+        "Désactivées par GAZELLE_TABLES_OFF : {names}. Elles ne sont pas lues et gardent ce qu’elles contiennent.",
     ),
     "language_unknown": (
         "GAZELLE_SYNC_LANG={value} is not a language of this command: en or fr.",
@@ -336,6 +360,90 @@ TEXTS: dict[str, tuple[str, str]] = {
         "GAZELLE_BASE_URL contient un @, donc un nom d’utilisateur ou un mot de passe, qui n’y ont pas leur place. Écrivez-la sous la forme https://gazelleapp.io ; la clé va dans GAZELLE_API_KEY.",
     ),
     # -- reading from Gazelle: transport, client, OAuth ---------------------------------------------------------------
+    "credentials_refused": (
+        "Gazelle refused the credentials for {what} (HTTP 401). Check GAZELLE_API_KEY, or run `gazelle-sync login`.",
+        "Gazelle a refusé les identifiants pour {what} (HTTP 401). Vérifiez GAZELLE_API_KEY, ou lancez `gazelle-sync login`.",
+    ),
+    "request_is_unsendable": (
+        "A request for {what} can't be sent ({why}). Check GAZELLE_BASE_URL, and that no blank, line end or foreign character slipped into GAZELLE_API_KEY or the token.",
+        "Une requête pour {what} ne peut pas être envoyée ({why}). Vérifiez GAZELLE_BASE_URL, et qu’aucun espace, saut de ligne ou caractère étranger ne s’est glissé dans GAZELLE_API_KEY ou le jeton.",
+    ),
+    "http_refused": (
+        "Gazelle answered HTTP {status} to {what}: {text}. Check GAZELLE_BASE_URL, and that the account may use the API.",
+        "Gazelle a répondu HTTP {status} à {what} : {text}. Vérifiez GAZELLE_BASE_URL, et que le compte a le droit d’utiliser l’API.",
+    ),
+    "unavailable": (
+        "Gazelle could not answer {what} in {attempts} attempts; the last one: {why}. Nothing was changed for this table. Run the sync again when Gazelle is well.",
+        "Gazelle n’a pas pu répondre à {what} en {attempts} tentatives ; la dernière : {why}. Rien n’a été changé dans cette table. Relancez la synchronisation quand Gazelle ira mieux.",
+    ),
+    "budget_spent": (
+        "Gazelle could not answer {what} in {attempts} attempts; the last one: {why}. The next one may follow in {wait}, but a run may wait for {budget} in all (GAZELLE_PATIENCE), of which {left} are left. Nothing was changed for this table. Run the sync again later, or raise GAZELLE_PATIENCE.",
+        "Gazelle n’a pas pu répondre à {what} en {attempts} tentatives ; la dernière : {why}. La suivante est permise dans {wait}, mais une exécution ne peut attendre que {budget} en tout (GAZELLE_PATIENCE), dont il reste {left}. Rien n’a été changé dans cette table. Relancez la synchronisation plus tard, ou augmentez GAZELLE_PATIENCE.",
+    ),
+    "request_tried_again": (
+        "{what}: {why}; attempt {attempt} follows in {wait:.1f} s",
+        "{what} : {why} ; tentative {attempt} dans {wait:.1f} s",
+    ),
+    "request_unanswered": (
+        "no answer ({why})",
+        "pas de réponse ({why})",
+    ),
+    "no_answer_in_time": (
+        "no answer in time ({why})",
+        "pas de réponse à temps ({why})",
+    ),
+    "no_answer_of_proxy": (
+        "no answer through the proxy that {variable} names",
+        "pas de réponse par le proxy que désigne {variable}",
+    ),
+    "malformed_answer": (
+        "a malformed answer ({why})",
+        "une réponse mal formée ({why})",
+    ),
+    "rate_limited": (
+        "HTTP {status}, too many requests",
+        "HTTP {status}, trop de requêtes",
+    ),
+    "not_json": (
+        "HTTP 200 with a body that is not JSON: {text}",
+        "HTTP 200 avec un corps qui n’est pas du JSON : {text}",
+    ),
+    "answer_is_too_large": (
+        "Gazelle's answer to {what} is larger than {most} MB, unpacked: it was not read to its end. If it stays so, something else than Gazelle answers at GAZELLE_BASE_URL, or a page is too large.",
+        "La réponse de Gazelle à {what} dépasse {most} Mo une fois décompressée : elle n’a pas été lue jusqu’au bout. Si cela persiste, autre chose que Gazelle répond à GAZELLE_BASE_URL, ou une page est trop grande.",
+    ),
+    "a_body_with_a_token": (
+        "a body that may hold a token",
+        "un corps qui contient peut-être un jeton",
+    ),
+    "answer_is_no_object": (
+        "an answer that is no object but {kind}",
+        "une réponse qui n’est pas un objet mais {kind}",
+    ),
+    "answer_without_data": (
+        "an answer without data",
+        "une réponse sans données",
+    ),
+    "errors_of_no_shape": (
+        "Gazelle answered {what} with `errors` of no known shape.",
+        "Gazelle a répondu à {what} par des `errors` d’une forme inconnue.",
+    ),
+    "graphql_errors": (
+        "GraphQL errors: {messages}",
+        "erreurs GraphQL : {messages}",
+    ),
+    "query_refused": (
+        "Gazelle refused {what}: {messages}. The API may have changed: compare the declaration in gazelle_sync/tables with Gazelle's schema.",
+        "Gazelle a refusé {what} : {messages}. L’API a peut-être changé : comparez la déclaration dans gazelle_sync/tables avec le schéma de Gazelle.",
+    ),
+    "too_much": (
+        "Gazelle refused {what} as more than it gives at once, also for a single record: {messages}. Ask for fewer fields in gazelle_sync/tables, or ask Gazelle for a higher limit.",
+        "Gazelle a refusé {what}, qui dépasse ce qu’il donne en une fois, même pour un seul enregistrement : {messages}. Demandez moins de champs dans gazelle_sync/tables, ou une limite plus élevée à Gazelle.",
+    ),
+    "cursor_lost": (
+        "Gazelle no longer knows a cursor of {what}: {messages}",
+        "Gazelle ne connaît plus un curseur de {what} : {messages}",
+    ),
     "no_token": (
         "There is no OAuth token yet. Run `gazelle-sync login`.",
         "Il n’y a pas encore de jeton OAuth. Lancez `gazelle-sync login`.",
@@ -393,6 +501,26 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Cette page n’appartient pas à la connexion en cours. Ouvrez l’adresse que `gazelle-sync login` affiche.",
     ),
     # -- reading from Gazelle: lists, rows, proofs --------------------------------------------------------------------
+    "table_refused": (
+        "Gazelle does not let this key read the table, which an account need not have: {why}",
+        "Gazelle ne laisse pas cette clé lire la table, dont un compte peut se passer : {why}",
+    ),
+    "list_changed": (
+        "{where} of {parent} changed while the list was read, and can't be read alone: the next sync reads it anew",
+        "{where} de {parent} a changé pendant la lecture et ne peut pas être lue seule : la prochaine synchronisation la relit",
+    ),
+    "nested_too_deeply": (
+        "a value that is nested too deeply",
+        "une valeur imbriquée trop profondément",
+    ),
+    "not_finite": (
+        "a number that is not finite",
+        "un nombre qui n’est pas fini",
+    ),
+    "translations_due": (
+        "{kind}, where texts by language are due",
+        "{kind} au lieu de textes par langue",
+    ),
     "list_missing": (
         "Gazelle answered {what} without the list {field}.",
         "Gazelle a répondu à {what} sans la liste {field}.",
@@ -558,10 +686,218 @@ TEXTS: dict[str, tuple[str, str]] = {
         "un identifiant de {length} caractères, trop long pour en être un",
     ),
     # -- first contact: what the API lacks, page sizes, preflight -----------------------------------------------------
+    "field_refused": (
+        "Gazelle refuses the field {field} since {since}, so these columns keep what they have: {columns}. If it was renamed, change its path in gazelle_sync/tables; until then, the rest is read without it",
+        "Gazelle refuse le champ {field} depuis le {since} : ces colonnes gardent ce qu’elles ont : {columns}. S’il a été renommé, changez son chemin dans gazelle_sync/tables ; d’ici là, le reste est lu sans lui",
+    ),
+    "argument_refused": (
+        "Gazelle refuses the argument {field} since {since}: the list is read in the order in which it comes",
+        "Gazelle refuse l’argument {field} depuis le {since} : la liste est lue dans l’ordre où elle vient",
+    ),
     # -- the database: connection, migrations, preflight --------------------------------------------------------------
+    "reading_the_database": (
+        "Reading the database",
+        "La lecture de la base de données",
+    ),
+    "preparing_the_tables": (
+        "Preparing the tables",
+        "La préparation des tables",
+    ),
+    "making_the_schema": (
+        "Making the schema {schema}",
+        "La création du schéma {schema}",
+    ),
+    "reading_the_clock": (
+        "Reading the database's clock",
+        "La lecture de l’horloge de la base de données",
+    ),
+    "failed_after": (
+        "{what} failed after {attempts} attempts: {why}",
+        "{what} a échoué après {attempts} tentatives : {why}",
+    ),
+    "tried_again": (
+        "{what}: {why}; attempt {attempt} follows",
+        "{what} : {why} ; la tentative {attempt} va suivre",
+    ),
+    "no_connection": (
+        "no connection",
+        "pas de connexion",
+    ),
+    "pooler_user": (
+        "Through Supabase's poolers the user is role.project, such as postgres.abcdefghijklmnopqrst.",
+        "Par les poolers de Supabase, l’utilisateur est role.projet, par exemple postgres.abcdefghijklmnopqrst.",
+    ),
+    "wrong_password": (
+        "The user or the password in SUPABASE_DB_URL is wrong. Supabase shows a password once: reset it in the database settings. Characters such as @ / : # in it are written %40 %2F %3A %23.",
+        "L’utilisateur ou le mot de passe de SUPABASE_DB_URL est faux. Supabase ne montre un mot de passe qu’une fois : réinitialisez-le dans les réglages de la base. Les caractères comme @ / : # s’y écrivent %40 %2F %3A %23.",
+    ),
+    "address_not_let_in": (
+        "The server wants TLS, or does not let this address in: look at its network restrictions.",
+        "Le serveur exige TLS, ou n’accepte pas cette adresse : regardez ses restrictions réseau.",
+    ),
+    "certificate_not_verified": (
+        "The server's certificate could not be verified: sslrootcert has to be the file with Supabase's CA, which the database settings offer, and the host the one that the certificate names.",
+        "Le certificat du serveur n’a pas pu être vérifié : sslrootcert doit désigner le fichier de l’autorité de Supabase, offert dans les réglages de la base, et l’hôte doit être celui que nomme le certificat.",
+    ),
+    "no_such_database": (
+        "The name after the last / of SUPABASE_DB_URL is the database; Supabase's is postgres.",
+        "Le nom après le dernier / de SUPABASE_DB_URL est celui de la base ; chez Supabase, c’est postgres.",
+    ),
+    "no_way_to_host": (
+        "Supabase's direct address is IPv6 only, and many hosts have none: take the string of the session pooler (…pooler.supabase.com, port 5432). Otherwise the host's name is misspelt, or the project is paused.",
+        "L’adresse directe de Supabase n’existe qu’en IPv6, que bien des machines n’ont pas : prenez la chaîne du pooler en mode session (…pooler.supabase.com, port 5432). Sinon, le nom de l’hôte est mal écrit, ou le projet est en pause.",
+    ),
+    "nothing_answers": (
+        "Nothing answers on that port: 5432 is the direct address and the session pooler, 6543 the transaction pooler.",
+        "Rien ne répond sur ce port : 5432 est celui de l’adresse directe et du pooler en mode session, 6543 celui du pooler en mode transaction.",
+    ),
+    "look_for_leftovers": (
+        "`gazelle-sync check` says whether something that no declaration has refuses it, and what mends it.",
+        "`gazelle-sync check` dit si quelque chose qui n’est dans aucune déclaration l’empêche, et comment y remédier.",
+    ),
+    "right_is_lacking": (
+        "Give the role of SUPABASE_DB_URL that right, or use the owner's (`gazelle-sync check` says which).",
+        "Donnez ce droit au rôle de SUPABASE_DB_URL, ou prenez celui du propriétaire (`gazelle-sync check` dit lequel).",
+    ),
+    "disk_is_full": (
+        "The database's disk is full: make room, then run the sync again.",
+        "Le disque de la base de données est plein : faites de la place, puis relancez la synchronisation.",
+    ),
+    "took_too_long": (
+        "It took longer than the timeout: look for something that holds a lock (pg_stat_activity).",
+        "Cela a duré plus que le délai permis : cherchez ce qui tient un verrou (pg_stat_activity).",
+    ),
+    "server_too_old": (
+        "PostgreSQL {version} is too old: at least 15 is needed, whose views run with the rights of whoever asks.",
+        "PostgreSQL {version} est trop ancien : il faut au moins la version 15, dont les vues s’exécutent avec les droits de qui les lit.",
+    ),
+    "table_is_held": (
+        "The tables could not be brought up to date in {minutes} minutes without holding up whoever reads them: {holders}. Nothing was changed. End that session, or wait until it is done, and run the sync again.",
+        "Les tables n’ont pas pu être mises à jour en {minutes} minutes sans faire attendre leurs lecteurs : {holders}. Rien n’a été changé. Mettez fin à cette session, ou attendez qu’elle ait fini, puis relancez la synchronisation.",
+    ),
+    "waiting_for_table": (
+        "The tables are to be brought up to date, and somebody holds one of them; it is tried again until it is free: {holders}",
+        "Les tables doivent être mises à jour, et l’une d’elles est occupée ; un nouvel essai suivra jusqu’à ce qu’elle soit libre : {holders}",
+    ),
+    "holder": (
+        "{table} is held by {application} (user {user}, pid {pid}) since {since} UTC, with a query begun at {query_since} UTC",
+        "{table} est tenue par {application} (utilisateur {user}, pid {pid}) depuis {since} UTC, avec une requête commencée à {query_since} UTC",
+    ),
+    "holder_is_gone": (
+        "whoever held it has just let it go ({statement})",
+        "qui la tenait vient de la libérer ({statement})",
+    ),
+    "left_as_it_is": (
+        "left as it is, without {what}: {why}",
+        "laissé tel quel, sans {what} : {why}",
+    ),
+    "schema_named": (
+        "schema {what}",
+        "schéma {what}",
+    ),
+    "table_named": (
+        "table {what}",
+        "table {what}",
+    ),
+    "column_named": (
+        "column {what}",
+        "colonne {what}",
+    ),
+    "foreign_key_named": (
+        "foreign key {what}",
+        "clé étrangère {what}",
+    ),
+    "index_named": (
+        "index {what}",
+        "index {what}",
+    ),
+    "constraint_named": (
+        "constraint {what}",
+        "contrainte {what}",
+    ),
+    "view_named": (
+        "view {what}",
+        "vue {what}",
+    ),
+    "time_zone_of": (
+        "a time zone for {what}",
+        "fuseau horaire pour {what}",
+    ),
+    "not_null_of": (
+        "not null for {what}",
+        "interdiction du nul pour {what}",
+    ),
+    "role_named": (
+        "role {role}",
+        "rôle {role}",
+    ),
+    "pooler_not_seen": (
+        "Looking for a pooler failed: {why}",
+        "La recherche d’un pooler a échoué : {why}",
+    ),
+    "may_not_create": (
+        "The role {role} may not create tables. As the owner, run: {mending}",
+        "Le rôle {role} n’a pas le droit de créer des tables. En tant que propriétaire, exécutez : {mending}",
+    ),
+    "may_not_stage": (
+        "The role {role} may not make temporary tables, which a sync compares with. As the owner, run: {mending}",
+        "Le rôle {role} n’a pas le droit de créer des tables temporaires, avec lesquelles une synchronisation compare. En tant que propriétaire, exécutez : {mending}",
+    ),
+    "may_not_write": (
+        "The role {role} may not read and write {tables}. As the owner, run: {mending}",
+        "Le rôle {role} n’a pas le droit de lire et d’écrire {tables}. En tant que propriétaire, exécutez : {mending}",
+    ),
+    "rows_hidden": (
+        "Row level security hides {tables} from the role {role}, which is not their owner. As the owner, run: {mending}",
+        "La sécurité des lignes cache {tables} au rôle {role}, qui n’en est pas propriétaire. En tant que propriétaire, exécutez : {mending}",
+    ),
+    "column_is_otherwise": (
+        "{column} is {there}, declared {meant}",
+        "{column} est de type {there}, et déclarée {meant}",
+    ),
+    "columns_are_otherwise": (
+        "{columns}. As the owner, look at what it holds, and run: {mending}",
+        "{columns}. En tant que propriétaire, regardez ce qu’elle contient, puis exécutez : {mending}",
+    ),
+    "row_security_off": (
+        "Row level security is off on {tables}: a grant shows every row. As the owner, run (who read until now, needs a policy): {mending}",
+        "La sécurité des lignes est inactive sur {tables} : un droit de lecture montre chaque ligne. En tant que propriétaire, exécutez (qui lisait jusqu’ici a besoin d’une politique) : {mending}",
+    ),
+    "holds_rights": (
+        "{role} holds rights on {on}",
+        "{role} a des droits sur {on}",
+    ),
+    "too_open": (
+        "{what}, and no policy says that they should. As the owner, run: {mending}",
+        "{what}, et aucune politique ne le prévoit. En tant que propriétaire, exécutez : {mending}",
+    ),
+    "rest_not_served": (
+        "The REST API does not serve the schema {schema}, only {others}. Add it to the exposed schemas in Supabase's API settings, or run: {mending}",
+        "L’API REST ne sert pas le schéma {schema}, seulement {others}. Ajoutez-le aux schémas exposés dans les réglages API de Supabase, ou exécutez : {mending}",
+    ),
+    "leftover_column": (
+        "the column {table}.{column} may not be null, and no declaration fills it",
+        "la colonne {table}.{column} ne peut pas être nulle, et aucune déclaration ne la remplit",
+    ),
+    "leftover_foreign_key": (
+        "the foreign key {constraint} lets {table}.{column} refer only to what is in {parent}, which no declaration fills for it",
+        "la clé étrangère {constraint} ne laisse {table}.{column} renvoyer qu’à ce qui est dans {parent}, qu’aucune déclaration ne remplit pour elle",
+    ),
+    "leftover_unique": (
+        "the constraint {constraint} refuses two rows of {table} with the same {columns}, and no declaration says that there are none",
+        "la contrainte {constraint} refuse deux lignes de {table} ayant les mêmes valeurs ({columns}), et aucune déclaration ne dit qu’il n’y en a pas",
+    ),
+    "leftovers": (
+        "New rows may be refused: {what}. As the owner, run: {mending}",
+        "De nouvelles lignes peuvent être refusées : {what}. En tant que propriétaire, exécutez : {mending}",
+    ),
+    "leftovers_before_reading": (
+        "New rows would be refused, so nothing was read: {what}. As the owner, run: {mending}",
+        "De nouvelles lignes seraient refusées ; rien n’a donc été lu : {what}. En tant que propriétaire, exécutez : {mending}",
+    ),
     "connection_string_not_understood": (
-        "{variable} is not a connection string. It looks like postgresql://user:password@host:5432/database; characters such as @ / : # in the password are written %40 %2F %3A %23.",
-        "{variable} n’est pas une chaîne de connexion. Elle ressemble à postgresql://user:password@host:5432/database ; dans le mot de passe, des caractères comme @ / : # s’écrivent %40 %2F %3A %23.",
+        "{variable} is not a connection string. It looks like postgresql://user:password@host:5432/database; characters such as @ / : # in the password are written %40 %2F %3A %23.",
+        "{variable} n’est pas une chaîne de connexion. Elle ressemble à postgresql://user:password@host:5432/database ; dans le mot de passe, des caractères comme @ / : # s’écrivent %40 %2F %3A %23.",
     ),
     "connection_string_for_another": (
         "{variable} is for another kind of database, and has to be for postgresql://.",
@@ -580,17 +916,69 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Un autre processus garde le jeton OAuth depuis {seconds} s (une ligne de gazelle.oauth_token). Cherchez un gazelle-sync bloqué et arrêtez-le, puis relancez la même commande.",
     ),
     # -- the database: loads and their warnings -----------------------------------------------------------------------
+    "loading": (
+        "Loading {table}",
+        "Le chargement de {table}",
+    ),
+    "overtaken": (
+        "overtaken: run {run} began to read this table later, at {at} UTC, and was done first. What it stored is newer, so nothing was written",
+        "dépassée : l’exécution {run} a commencé à lire cette table plus tard, à {at} UTC, et a fini la première. Ce qu’elle a enregistré est plus récent ; rien n’a donc été écrit",
+    ),
+    "overtaken_in_part": (
+        "overtaken in part: another load of this table, done meanwhile, knows {count} records better; they stay as it stored them",
+        "dépassée en partie : un autre chargement de cette table, fait entre-temps, connaît mieux {count} enregistrements ; ils restent tels qu’il les a enregistrés",
+    ),
+    "nothing_counted": (
+        "this key may not read the table, so there is nothing to count",
+        "cette clé ne peut pas lire la table : il n’y a rien à compter",
+    ),
+    "list_not_proved": (
+        "the list could not be proved whole in {reads} reads, so nothing was marked as deleted: {seen} of {expected} records seen; {doubts}",
+        "en {reads} lectures, rien n’a prouvé que la liste est entière ; rien n’a donc été marqué comme supprimé : {seen} enregistrements vus sur {expected} ; {doubts}",
+    ),
+    "too_many_gone": (
+        "{missing} of {in_scope} records are no longer listed, and of {asked} of them that were asked for by id {gone} are gone: more than may go at once ({limit}), so none was marked as deleted. If this is right, run `gazelle-sync sync --allow-mass-delete` once",
+        "{missing} enregistrements sur {in_scope} ne sont plus dans la liste, et sur {asked} d’entre eux demandés par leur identifiant, {gone} n’existent plus : c’est plus qu’il ne peut en disparaître d’un coup ({limit}) ; aucun n’a donc été marqué comme supprimé. Si c’est voulu, lancez une fois `gazelle-sync sync --allow-mass-delete`",
+    ),
+    "emptied": (
+        "values came empty for more records than can be believed, so these columns keep what they have: {columns}. If this is right, run `gazelle-sync sync --allow-mass-delete` once",
+        "trop d’enregistrements sont arrivés vides pour que ce soit croyable ; ces colonnes gardent donc ce qu’elles ont : {columns}. Si c’est voulu, lancez une fois `gazelle-sync sync --allow-mass-delete`",
+    ),
+    "emptied_column": (
+        "{column} ({lost} of {had})",
+        "{column} ({lost} sur {had})",
+    ),
+    "most_rows_changed": (
+        "most rows changed at once (of {rows}), which is done, and worth a look: {columns}",
+        "la plupart des lignes ont changé d’un coup (sur {rows}) ; c’est fait, et cela mérite un coup d’œil : {columns}",
+    ),
+    "rejected_records": (
+        "{count} records could not be stored as they came: {shown}",
+        "{count} enregistrements n’ont pas pu être enregistrés tels quels : {shown}",
+    ),
+    "and_more_rejects": (
+        "{shown}; and {more} more, see gazelle.rejected_rows",
+        "{shown} ; et {more} autres, voir gazelle.rejected_rows",
+    ),
+    "filled_rows": (
+        "{table}: new columns filled in {filled} rows",
+        "{table} : nouvelles colonnes remplies dans {filled} lignes",
+    ),
+    "filled_in_part": (
+        "new columns ({columns}) are filled for {scope} only; the next run that reads all history fills the rest",
+        "les nouvelles colonnes ({columns}) ne sont remplies que pour {scope} ; la prochaine exécution qui lit tout l’historique remplira le reste",
+    ),
     # -- the account, what was covered, and when ----------------------------------------------------------------------
     "missing_for_now": (
         "no longer listed ({count}): {records}. One night proves nothing: what is still missing {hours} hours later "
         "will be marked as deleted",
-        "ne figure plus dans la liste ({count}) : {records}. Une seule nuit ne prouve rien : ce qui manque encore "
+        "ne figure plus dans la liste ({count}) : {records}. Une seule nuit ne prouve rien : ce qui manque encore "
         "{hours} heures plus tard sera marqué comme supprimé",
     ),
     "missing_and_referred_to": (
         "no longer listed ({count}), but kept, because something live refers to it: {records}. If it is gone, give "
         "that to somebody else in Gazelle",
-        "ne figure plus dans la liste ({count}), mais reste conservé, car des données actuelles s’y rapportent : "
+        "ne figure plus dans la liste ({count}), mais reste conservé, car des données actuelles s’y rapportent : "
         "{records}. S’il n’existe plus, réattribuez ces données dans Gazelle",
     ),
     "another_account": (
@@ -599,30 +987,30 @@ TEXTS: dict[str, tuple[str, str]] = {
         "database is really meant to go on with {asked}, run: DELETE FROM gazelle.account;",
         "Ces identifiants sont ceux de {asked} ({asked_id}), alors que la base de données reproduit {kept} "
         "({kept_id}). Rien n’a été écrit. Donnez les identifiants de {kept}, ou une base à part pour {asked} dans "
-        "SUPABASE_DB_URL. Si cette base doit vraiment continuer avec {asked}, exécutez : DELETE FROM gazelle.account;",
+        "SUPABASE_DB_URL. Si cette base doit vraiment continuer avec {asked}, exécutez : DELETE FROM gazelle.account;",
     ),
     "account_not_told": (
         "Gazelle did not say whose account this is, nor what it shows, so nothing was marked as deleted. The API may "
         "have changed: `gazelle-sync check` says more",
-        "Gazelle n’a dit ni de qui est ce compte, ni ce qu’il montre ; rien n’a donc été marqué comme supprimé. L’API a "
-        "peut-être changé : `gazelle-sync check` en dit plus",
+        "Gazelle n’a dit ni de qui est ce compte, ni ce qu’il montre ; rien n’a donc été marqué comme supprimé. L’API a "
+        "peut-être changé : `gazelle-sync check` en dit plus",
     ),
     "no_company_named": (
         "Gazelle named no company, and the database mirrors {kept} ({kept_id}), so nothing was read. Look at whose key "
         "this is, then run the sync again.",
-        "Gazelle n’a nommé aucune entreprise, alors que la base de données reproduit {kept} ({kept_id}) ; rien n’a donc "
+        "Gazelle n’a nommé aucune entreprise, alors que la base de données reproduit {kept} ({kept_id}) ; rien n’a donc "
         "été lu. Vérifiez à qui appartient la clé, puis relancez la synchronisation.",
     ),
     "sees_less": (
         "the key belongs to somebody who may not see everything ({access}), so nothing was marked as deleted. Use the "
         "key of an administrator with full access",
-        "la clé appartient à quelqu’un qui ne peut pas tout voir ({access}) ; rien n’a donc été marqué comme supprimé. "
+        "la clé appartient à quelqu’un qui ne peut pas tout voir ({access}) ; rien n’a donc été marqué comme supprimé. "
         "Utilisez la clé d’un administrateur à l’accès complet",
     ),
     "sees_less_than_before": (
         "the access shrank: on {at} UTC the key still showed everything, and now it belongs to somebody who may not "
         "see everything ({access}), so nothing was marked as deleted. Use the key of an administrator with full access",
-        "l’accès s’est réduit : le {at} UTC la clé montrait encore tout ; elle appartient maintenant à quelqu’un qui "
+        "l’accès s’est réduit : le {at} UTC la clé montrait encore tout ; elle appartient maintenant à quelqu’un qui "
         "ne peut pas tout voir ({access}), et rien n’a donc été marqué comme supprimé. Utilisez la clé d’un "
         "administrateur à l’accès complet",
     ),
@@ -648,21 +1036,21 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "log_not_written": (
         "sync_log could not be told that {table} failed: {why}",
-        "sync_log n’a pas pu noter l’échec de {table} : {why}",
+        "sync_log n’a pas pu noter l’échec de {table} : {why}",
     ),
     "log_not_read": (
         "The log could not be read, so the run will do the usual months: {why}",
-        "Le journal n’a pas pu être lu ; l’exécution fera donc les mois habituels : {why}",
+        "Le journal n’a pas pu être lu ; l’exécution fera donc les mois habituels : {why}",
     ),
     "no_such_month": (
         "There is no month from {first} to {last}: history begins in {history} (GAZELLE_HISTORY_START), and the last "
         "month is {latest_month}.",
-        "Il n’y a pas de mois du {first} au {last} : l’historique commence en {history} (GAZELLE_HISTORY_START), et le "
+        "Il n’y a pas de mois du {first} au {last} : l’historique commence en {history} (GAZELLE_HISTORY_START), et le "
         "dernier mois est {latest_month}.",
     ),
     "known_as_of": (
         "all is known up to {at} UTC; since then something was not read, or not read whole",
-        "tout est connu jusqu’au {at} UTC ; depuis, quelque chose n’a pas été lu, ou pas en entier",
+        "tout est connu jusqu’au {at} UTC ; depuis, quelque chose n’a pas été lu, ou pas en entier",
     ),
     "never_proved": (
         "read since {at} UTC, but never proved whole",
@@ -869,6 +1257,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "The record of a run of {about} can be read again",
         "Le registre d’une exécution de {about} est de nouveau lisible",
     ),
+    "interrupted_not_run": (
+        "interrupted; not run: {tables}",
+        "interrompue ; tables non exécutées : {tables}",
+    ),
     "found": (
         "{what}: {value}",
         "{what} : {value}",
@@ -1042,6 +1434,34 @@ TEXTS: dict[str, tuple[str, str]] = {
         "What there is to tell people of could not be looked up; it is looked up at the next run: {why}",
         "Impossible de vérifier ce qu’il y a à annoncer ; ce sera vérifié à la prochaine exécution : {why}",
     ),
+    "gazelle_not_verified": (
+        "The certificate of {host} can't be verified: {why}. If a proxy or a virus scanner looks into TLS here, let REQUESTS_CA_BUNDLE name a file with its certificate; if the date is the matter, set this machine's clock. Nothing was changed for this table.",
+        "Le certificat de {host} ne peut pas être vérifié : {why}. Si un proxy ou un antivirus inspecte TLS ici, que REQUESTS_CA_BUNDLE désigne un fichier avec son certificat ; si c’est la date, réglez l’horloge de cette machine. Rien n’a été changé dans cette table.",
+    ),
+    "certificates_missing": (
+        "{variable} names {path}, which is not there. Let it name a file with the certificates to trust, or unset it.",
+        "{variable} désigne {path}, qui n’existe pas. Faites-lui désigner un fichier des certificats de confiance, ou ne la définissez pas.",
+    ),
+    "certificates_unusable": (
+        "{variable} names {path}, whose certificates can't be used ({why}). It has to be a readable file of certificates in PEM.",
+        "{variable} désigne {path}, dont les certificats sont inutilisables ({why}). Ce doit être un fichier lisible de certificats au format PEM.",
+    ),
+    "proxy_is_no_address": (
+        "{variable} is not the address of a proxy. Write one like http://proxy.example.com:3128, or unset it.",
+        "{variable} n’est pas l’adresse d’un proxy. Écrivez-en une comme http://proxy.example.com:3128, ou ne la définissez pas.",
+    ),
+    "proxy_is_socks": (
+        "{variable} names a SOCKS proxy, for which a package is missing: `.venv/bin/pip install pysocks`. Or let it name a proxy of HTTP, or unset it.",
+        "{variable} désigne un proxy SOCKS, pour lequel il manque un paquet : `.venv/bin/pip install pysocks`. Ou faites-lui désigner un proxy HTTP, ou ne la définissez pas.",
+    ),
+    "proxy_refuses": (
+        "The proxy that {variable} names does not let us through (HTTP {status}). With 407 it wants a name and a password: http://name:password@host:port.",
+        "Le proxy que désigne {variable} ne nous laisse pas passer (HTTP {status}). Avec 407, il veut un nom et un mot de passe : http://nom:motdepasse@hôte:port.",
+    ),
+    "proxy_speaks_no_tls": (
+        "{variable} begins with https://, but that proxy does not speak TLS. Write http:// there: what goes through it is encrypted all the same.",
+        "{variable} commence par https://, mais ce proxy ne parle pas TLS. Écrivez-y http:// : ce qui y passe est chiffré quand même.",
+    ),
     "lock_is_kept": (
         "another process has kept {path} for {seconds} s: look for a gazelle-sync that hangs, and end it",
         "un autre processus garde {path} depuis {seconds} s : cherchez un gazelle-sync bloqué et arrêtez-le",
@@ -1083,6 +1503,88 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{path} est un lien créé par un autre utilisateur, et rien n’est écrit à travers lui : supprimez-le ou créez-le vous-même",
     ),
     # -- dev, the UI and the status page ------------------------------------------------------------------------------
+    "var_unusable": (
+        "{folder} can't be written ({reason}), and everything that runs here is recorded there.",
+        "Impossible d’écrire dans {folder} ({reason}), où s’enregistre tout ce qui tourne ici.",
+    ),
+    "dev_serves": (
+        "The UI is at {url}, the status page at {url}/status. Ctrl-C ends both.",
+        "L’interface est à {url}, la page d’état à {url}/status. Ctrl-C arrête les deux.",
+    ),
+    "dev_ends": (
+        "Ending, in order …",
+        "Arrêt en cours, dans l’ordre…",
+    ),
+    "dev_runs_already": (
+        "gazelle-sync: it runs already, at {url}, in process {pid}. Nothing was changed.",
+        "gazelle-sync : déjà en marche, à {url}, dans le processus {pid}. Rien n’a été modifié.",
+    ),
+    "dev_port_taken": (
+        "Port {port} can't be used ({reason}). Port {free} is free: gazelle-sync dev --port {free}",
+        "Le port {port} n’est pas utilisable ({reason}). Le port {free} est libre : gazelle-sync dev --port {free}",
+    ),
+    "dev_cannot_listen": (
+        "The UI can't listen on {host}, port {port} ({reason}): give another --host or --port.",
+        "L’interface ne peut pas écouter sur {host}, port {port} ({reason}) : indiquez un autre --host ou --port.",
+    ),
+    "dev_part_ended": (
+        "gazelle-sync: {part} ended by itself (code {code}), so everything is ended. Start it again; "
+        "--verbose shows what it says.",
+        "gazelle-sync : {part} s’est arrêté de lui-même (code {code}), donc tout est arrêté. Relancez la commande ; "
+        "--verbose montre ce qu’il dit.",
+    ),
+    "dev_sandbox": (
+        "the sandbox",
+        "le bac à sable",
+    ),
+    "dev_code_server": (
+        "Dagster's code server",
+        "le serveur de code de Dagster",
+    ),
+    "dev_daemon": (
+        "Dagster's daemon",
+        "le démon de Dagster",
+    ),
+    "dev_webserver": (
+        "the webserver",
+        "le serveur web",
+    ),
+    "sandbox_runs_already": (
+        "A sandbox serves already, at {url}. Nothing was changed.",
+        "Un bac à sable répond déjà à {url}. Rien n’a été modifié.",
+    ),
+    "sandbox_cannot_listen": (
+        "The sandbox can't serve on port {port} ({reason}): give another one.",
+        "Le bac à sable ne peut pas écouter sur le port {port} ({reason}) : indiquez-en un autre.",
+    ),
+    "postgres_did_not_start": (
+        "The embedded PostgreSQL in {folder} did not start: {reason}",
+        "Le PostgreSQL embarqué de {folder} n’a pas démarré : {reason}",
+    ),
+    "postgres_account_made": (
+        "PostgreSQL refuses to run as root: it runs as {account}, an account that was just made for it.",
+        "PostgreSQL refuse de tourner sous root : il tourne sous {account}, un compte qui vient d’être créé pour lui.",
+    ),
+    "postgres_opened_folders": (
+        "PostgreSQL refuses to run as root: it runs as {account}. On the way to its data and its program, everybody may "
+        "pass now (and not look into) {folders}. Run this as another user than root, and no folder is touched.",
+        "PostgreSQL refuse de tourner sous root : il tourne sous {account}. Pour qu’il atteigne ses données et son "
+        "programme, tout le monde peut désormais traverser (sans en voir le contenu) {folders}. Sous un autre "
+        "utilisateur que root, aucun dossier n’est modifié.",
+    ),
+    "ui_foreign_host": (
+        "Refused: this UI answers at {urls}. If it is reached by another address, DAGSTER_UI_URL has to name that.",
+        "Refusé : cette interface répond à {urls}. Si on l’atteint par une autre adresse, DAGSTER_UI_URL doit "
+        "l’indiquer.",
+    ),
+    "ui_foreign_page": (
+        "Refused: a page of another site asks. Only the pages of {url} may.",
+        "Refusé : la demande vient d’une page d’un autre site. Seules les pages de {url} y ont droit.",
+    ),
+    "ui_only_by_post": (
+        "Refused: GraphQL is asked by POST only.",
+        "Refusé : GraphQL ne s’interroge que par POST.",
+    ),
 }
 
 LANGUAGES = ("en", "fr")

@@ -1,13 +1,16 @@
-"""What the documents point at exists."""
+"""What the documents say of the project is so: the tests they name, the files they send people to."""
 
 from __future__ import annotations
 
 import re
 
+import pytest
+
 from gazelle_sync.environment.settings import ROOT
 
 TESTS = ROOT / "gazelle_sync_tests"
 RELIABILITY = (ROOT / "docs" / "reliability.md").read_text()
+CHANGES = dict(re.findall(r"^\| (?!---|what is to)(.*?) \| (.*?) \|", (ROOT / "docs/changing.md").read_text(), re.M))
 
 
 def test_every_test_that_a_promise_names_exists() -> None:
@@ -17,7 +20,30 @@ def test_every_test_that_a_promise_names_exists() -> None:
 
 
 def test_every_row_of_a_promise_names_a_test_and_a_result() -> None:
-    rows = re.findall(
-        r"^\| (?!---|promise|what they saw)(.*) \|$", (ROOT / "docs" / "reliability.md").read_text(), re.M
-    )
+    rows = re.findall(r"^\| (?!---|promise|what they saw)(.*) \|$", RELIABILITY, re.M)
     assert [row for row in rows if not re.fullmatch(r".+ \| `[\w/]+\.py` `test_\w+` \| .+", row)] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ("the phone number of contacts is wrong", r'text\("phone", "defaultPhone\.phoneNumber"'),
+        ("appointments are a day late", r'local_date\("appointment_date", "start"'),
+        ("a message in Slack or an e-mail should read otherwise", r"The run of \{about\} failed on(.|\n)*a échoué le"),
+        ("a new kind of alert", r"class Kind\(Enum\)"),
+        ("Gazelle renamed a field", r'"companyName"'),
+        ("a new setting", r"class Settings:"),
+        ("what the command or an error says", r"Nothing to add(.|\n)*Rien à ajouter"),
+        ("when a table counts as stale", r"timedelta\(hours="),
+        ("how many deletions are too many to believe", r"ROWS_TO_REFUSE = \d+"),
+    ],
+)
+def test_the_file_to_open_first_holds_what_is_to_be_changed(change: str, what: str) -> None:
+    file = re.findall(r"`(gazelle_sync/[\w/]+\.py)`", CHANGES[change])[0]
+    assert re.search(what, (ROOT / file).read_text())
+
+
+def test_every_change_names_a_file_or_a_room_to_open_first() -> None:
+    assert len(CHANGES) > 12
+    rooms = {change: re.findall(r"`(gazelle_sync/[\w/]*(?:\.py)?)`", first) for change, first in CHANGES.items()}
+    assert [change for change, named in rooms.items() if not named or not (ROOT / named[0]).exists()] == []

@@ -51,6 +51,8 @@ def sync(
     console = make_screen()
     if settings.embedded:
         console.print(say("banner"), style="yellow")
+    if off := [name for name in tables if name in settings.tables_off]:
+        raise Misconfigured(say("table_is_off", names=", ".join(off)))
     plain = not (full or tables or days)
     if if_due and not plain:
         raise Misconfigured("--if-due is for the nightly run: leave out --full, --table, --from and --to.")
@@ -58,13 +60,15 @@ def sync(
         if if_due and not job_run.is_due(datetime.now(settings.zone)):
             console.print(say("not_due"))
             return 0
-        months = job_run.months_to_read(tables, full=full, days=days)
+        due = job_run.find_due(tables, full=full, days=days)
     with tell_of_failure(settings), show_progress(console, say):
-        outcome = job_run.run_job(tables, months, nightly=plain, allow_mass_delete=allow_mass_delete)
+        outcome = job_run.run_job(due, nightly=plain, allow_mass_delete=allow_mass_delete)
     console.print(make_summary(outcome.log, outcome.not_run, say))
     for line in outcome.log:
         if line["deleted"] or line["restored"]:
             console.print(say("gone", table=line["table_name"], deleted=line["deleted"], restored=line["restored"]))
+        if line["filled"]:
+            console.print(say("filled_rows", table=line["table_name"], filled=line["filled"]))
     for (why, style), names in group_reasons(outcome).items():
         console.print(f"{', '.join(names)}: {why}", markup=False, style=style)
     if outcome.not_looked_at:

@@ -36,11 +36,7 @@ def make_engine(settings: Settings, *, keep_open: bool = False) -> Engine:
 
     Raises `WarehouseError` for a string that can't be used.
     """
-    url = (
-        embedded.start_services(settings.var, settings.zone).database_url
-        if settings.embedded
-        else settings.database_url
-    )
+    url = embedded.start_postgres(settings.var) if settings.embedded else settings.database_url
     return keep_engine(url) if keep_open else warehouse.connect(url)
 
 
@@ -50,8 +46,13 @@ def keep_engine(url: str) -> Engine:
 
 
 def make_transport(settings: Settings, *, patience: float = 120.0) -> Transport:
-    """`patience` is `Transport`'s, in seconds."""
-    return Transport(settings.base_url, requests_per_second=settings.requests_per_second, patience=patience)
+    """`patience` is `Transport`'s, in seconds. The run's budget is the settings' patience."""
+    return Transport(
+        settings.base_url,
+        requests_per_second=settings.requests_per_second,
+        patience=patience,
+        budget=settings.patience,
+    )
 
 
 def make_oauth(settings: Settings, transport: Transport) -> OAuth:

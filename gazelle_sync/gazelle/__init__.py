@@ -6,7 +6,7 @@ Keep out: SQL, Dagster. What is read is declared in `tables`.
 from gazelle_sync.gazelle.account import Account, read_account
 from gazelle_sync.gazelle.auth import ApiKey, OAuth, TokenFile
 from gazelle_sync.gazelle.client import Client
-from gazelle_sync.gazelle.errors import GazelleError, InvalidResponse, NotAuthorized, Refused, Unavailable
+from gazelle_sync.gazelle.errors import GazelleError, InvalidResponse, NotAuthorized, Refused, Unanswered, Unavailable
 from gazelle_sync.gazelle.snapshot import Snapshot
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Refused",
     "Snapshot",
     "TokenFile",
+    "Unanswered",
     "Unavailable",
     "read_account",
 ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -18,6 +19,7 @@ import numpy
 from gazelle_sync.gazelle import query
 from gazelle_sync.gazelle.client import Client
 from gazelle_sync.gazelle.errors import InvalidResponse
+from gazelle_sync.gazelle.page_size import PageSize
 from gazelle_sync.tables.declaration import Connection, Nested, Table
 from gazelle_sync.translations import say
 
@@ -25,6 +27,8 @@ T = TypeVar("T")
 
 # A server may leave out a page's records for reasons of its own, but not for ever.
 PAGES_WITHOUT_NEWS = 20
+# To go back so often, and find nothing new, means that the list has no order that lasts.
+TIMES_BACK = 3
 # Records may come while a list is read. Many more than announced are no list that ends.
 MORE_THAN_ANNOUNCED = 100
 
@@ -45,7 +49,8 @@ class OtherRecord(InvalidResponse):
 class Page(NamedTuple):
     """A page of a connection. `nodes` is as long as the server pleased.
 
-    `cursor` is its end's; `overlap` is that of the record before the last, None where the page does not tell.
+    `cursor` is its end's; `overlap` is that of the record before the last one that is not null, None where the page
+    does not tell.
     """
 
     nodes: Sequence[Node]
@@ -82,7 +87,8 @@ class Walk:
         self._without_news = 0
         # How many records that were read are known to have gone since.
         self._gone = 0
-        self._unproved = False
+        self._has_overlaps = True
+        self._has_order = True
 
     def pages(self) -> Iterator[list[Node]]:
         """The records, each once, those that came as null left out.
@@ -104,11 +110,11 @@ class Walk:
         announced = self._totals
         drops = sum(max(0, before - after) for before, after in pairwise(announced))
         least, most = self.total + self._gone, self.total + max(drops, self._gone)
-        if self._unproved:
+        if not self._has_overlaps:
             is_whole = min(announced) == max(announced) == self._distinct
         else:
             is_whole = least <= self._distinct <= most
-        if is_whole:
+        if is_whole and self._has_order:
             return None
         return say("list_shifted", where=self.where, seen=self._distinct, start=announced[0], end=self.total)
 
@@ -122,7 +128,7 @@ class Walk:
         """The next page, and what is new in it."""
         if page.overlap is None:
             # The page has one record, or none: only the count is left as a proof.
-            self._unproved = True
+            self._has_overlaps = False
             following = self._ask(page.cursor)
             return following, self._take(following, page.cursor, identify(following.nodes))
         after: str | None = page.overlap
@@ -133,6 +139,9 @@ class Walk:
         self._ends.clear()
         known = numpy.isin(marks, self._seen)
         went_back = False
+        if not known.any() and self._without_news >= TIMES_BACK:
+            self._has_order = False
+            return following, self._take(following, after, marks)
         while not known.any() and after is not None:
             (after, first), went_back = self._trail.pop(), True
             following = self._ask(after)
@@ -163,7 +172,7 @@ class Walk:
         self._seen.extend(new)
         self._without_news = 0 if new else self._without_news + 1
         if marks:
-            self._last = marks[-1]
+            self._last = next((mark for mark, node in zip(marks[::-1], page.nodes[::-1], strict=True) if node), 0)
             self._trail.append((after, marks[0]))
         return nodes
 
@@ -196,26 +205,39 @@ class Walk:
 
 
 def walk_connection(
-    client: Client, table: Table, text: str, connection: Connection, variables: Mapping[str, object] | None = None
+    client: Client,
+    table: Table,
+    text: str,
+    connection: Connection,
+    size: PageSize,
+    variables: Mapping[str, object] | None = None,
 ) -> Walk:
-    """Over a connection at the root of the API, which the query `text` asks for."""
+    """Over a connection at the root of the API, which the query `text` asks for.
+
+    `size` may change between two pages: a cursor goes on whatever is asked for after it.
+    """
 
     def fetch(after: str | None) -> Page:
         what = name_request(table, connection.field, after)
-        data = client.execute(what, text, {**(variables or {}), "after": after})
-        return parse_page(data.get(connection.field), what)
+        asked, began = size.first, time.monotonic()
+        data = client.execute(what, text, {**(variables or {}), "after": after}, size)
+        page = parse_page(data.get(connection.field), what)
+        if page.more:
+            size.note(asked, len(page.nodes), time.monotonic() - began)
+        return page
 
     return Walk(fetch, connection.field)
 
 
-def walk_of_parent(client: Client, table: Table, read: Nested, parent: str) -> Walk:
+def walk_of_parent(client: Client, table: Table, read: Nested, parent: str, size: PageSize) -> Walk:
     """Over the nested connection of one parent. Fetching raises `WentAway` and `OtherRecord` too."""
-    text = query.nested_of_one(table, read)
-    field = f"{read.record.field}.{read.field}"
+    text, source = query.nested_of_one(table, read), read.record
+    assert source is not None
+    field = f"{source.field}.{read.field}"
 
     def fetch(after: str | None) -> Page:
         what = name_request(table, field, after)
-        record = client.execute(what, text, {"id": parent, "after": after}).get(read.record.field)
+        record = client.execute(what, text, {"id": parent, "after": after}, size).get(source.field)
         if record is None:
             raise WentAway(say("went_away"))
         if not isinstance(record, dict) or record.get("id") != parent:
@@ -228,6 +250,8 @@ def walk_of_parent(client: Client, table: Table, read: Nested, parent: str) -> W
 
 def adopt(nodes: Sequence[Node], read: Nested, parent: str) -> list[Node]:
     """The nodes of a parent's nested list, with the parent that they were not asked for."""
+    if not read.parent_field:
+        return list(nodes)
     owner = {"id": parent}
     return [{**node, read.parent_field: owner} if isinstance(node, dict) else node for node in nodes]
 
@@ -271,10 +295,12 @@ def parse_page(connection: Any, where: str) -> Page:
 
 
 def find_overlap(edges: Any, nodes: Any) -> Any:
-    """The cursor of the record before the last, where a page has it: the schema allows `edges` to be null."""
-    if not isinstance(edges, list) or len(edges) < 2 or len(edges) != len(nodes):
+    """`Page.overlap`: the schema allows `edges` to be null."""
+    if not isinstance(edges, list) or len(edges) != len(nodes):
         return None
-    return edges[-2].get("cursor") if isinstance(edges[-2], dict) else None
+    last = next((place for place in reversed(range(len(nodes))) if nodes[place] is not None), 0)
+    before = edges[last - 1] if last else None
+    return before.get("cursor") if isinstance(before, dict) else None
 
 
 def count_distinct(numbers: array[int]) -> int:

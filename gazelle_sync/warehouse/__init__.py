@@ -6,6 +6,7 @@ Keep out: HTTP, Dagster. What is stored is declared in `tables`.
 from sqlalchemy import Engine
 
 from gazelle_sync.warehouse.account import MirroredAccount, read_mirrored_account, remember_account
+from gazelle_sync.warehouse.api_memory import read_page_sizes
 from gazelle_sync.warehouse.connection import WarehouseError, connect, make_schema
 from gazelle_sync.warehouse.coverage import DAYS_UNTIL_SETTLED, Coverage, Reading, read_coverage
 from gazelle_sync.warehouse.history import (
@@ -18,8 +19,10 @@ from gazelle_sync.warehouse.history import (
     read_run_log,
     read_status,
 )
+from gazelle_sync.warehouse.leftovers import check_leftovers
 from gazelle_sync.warehouse.load import load, scope_of
 from gazelle_sync.warehouse.migrations import list_missing, migrate
+from gazelle_sync.warehouse.new_columns import read_unfilled
 from gazelle_sync.warehouse.preflight import (
     check_column_types,
     check_grants,
@@ -54,6 +57,7 @@ __all__ = [
     "changes_query",
     "check_column_types",
     "check_grants",
+    "check_leftovers",
     "check_privileges",
     "check_rest_api",
     "check_row_security",
@@ -70,10 +74,12 @@ __all__ = [
     "read_coverage",
     "read_mirrored_account",
     "read_open_rejects",
+    "read_page_sizes",
     "read_recent_runs",
     "read_run_log",
     "read_sample",
     "read_status",
+    "read_unfilled",
     "record_failure",
     "remember_account",
     "row_checks",

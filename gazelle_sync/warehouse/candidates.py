@@ -88,14 +88,15 @@ def find_live_references(
 ) -> dict[str, list[str]]:
     """Which of the missing records something live refers to, and where: `57 × appointments.technician_external_id`.
 
-    Live is a row of a table without a date, or one that is dated today or later. Who made a record may have left.
+    Live is what is dated today or later, such as an appointment ahead. Who made it may have left since.
     """
     found: dict[str, list[str]] = {}
-    for other in tables.values() if missing else ():
+    dated = [other for other in tables.values() if other.partitioned_by and missing]
+    for other in dated:
+        within, parameters = condition(other, from_today, tables)
         for column in other.columns:
             if column.references != table.name or column.authorship:
                 continue
-            within, parameters = condition(other, from_today, tables)
             cursor.execute(
                 sql.SQL(
                     "SELECT t.{column}, count(*) FROM {other} t WHERE t.{column} = ANY (%(missing)s) "

@@ -5,6 +5,10 @@ Keep out: what counts as a change (`comparison`, `tombstones`).
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from datetime import datetime
+
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
@@ -17,8 +21,10 @@ INSERT INTO gazelle.row_changes (run_id, table_name, external_id, change, change
 SELECT %(run_id)s, %(table)s, {s_key_text}, s."to do", coalesce(
     (SELECT jsonb_object_agg(o.key, jsonb_build_array(o.value, n.value))
      FROM jsonb_each(to_jsonb(t.*)) o JOIN jsonb_each(to_jsonb(s.*)) n ON n.key = o.key
-     WHERE s."to do" <> 'insert' AND o.value IS DISTINCT FROM n.value), '{{}}')
-FROM difference s LEFT JOIN {target} t ON t.id = s."target id"
+     WHERE s."to do" <> 'insert' AND o.key <> ALL({only_new}) AND o.value IS DISTINCT FROM n.value
+       -- The row was not written since that column is there: what fills it was so before.
+       AND (t.synced_at < (%(new_columns)s::jsonb ->> o.key)::timestamptz) IS NOT TRUE), '{{}}')
+FROM difference s LEFT JOIN {target} t ON t.id = s."target id" WHERE s."to do" <> 'fill'
 """
 # A placeholder that is gone was never shown to anybody.
 NOTE_GONE = """
@@ -31,9 +37,13 @@ FORGET = sql.SQL(
 )
 
 
-def note_changes(cursor: Cursor, target: Target, run_id: str) -> None:
-    """Writes down what `difference` and `gone` will do to the table, before it is done."""
+def note_changes(cursor: Cursor, target: Target, run_id: str, new_columns: Mapping[str, datetime]) -> None:
+    """Writes down what `difference` and `gone` will do to the table, before it is done.
+
+    `new_columns` says since when a column is there that is being filled; that is no change.
+    """
+    since = json.dumps({name: at.isoformat() for name, at in new_columns.items()})
     cursor.execute(
         in_one_message(target.compose(NOTE_DIFFERENCE), target.compose(NOTE_GONE)),
-        {"run_id": run_id, "table": target.table.name},
+        {"run_id": run_id, "table": target.table.name, "new_columns": since},
     )

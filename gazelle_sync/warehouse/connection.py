@@ -7,7 +7,6 @@ Keep out: what is stored (`schema`) and how (`load`).
 
 from __future__ import annotations
 
-import ipaddress
 import itertools
 import logging
 import os
@@ -26,6 +25,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool, QueuePool
 
+from gazelle_sync.hosts import is_local
 from gazelle_sync.redaction import PlainError, find_passwords, hide
 from gazelle_sync.translations import say
 from gazelle_sync.warehouse import interruption
@@ -60,42 +60,27 @@ KEPT_ALIVE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }
-# What libpq says of a connection that it could not make, and what helps. The first that fits is said.
-ADVICE = [
-    (
-        "Tenant or user not found|no such user",
-        "Through Supabase's poolers the user is role.project, such as postgres.abcdefghijklmnopqrst.",
-    ),
-    (
-        "authentication failed",
-        "The user or the password in SUPABASE_DB_URL is wrong. Supabase shows a password once: reset it in the "
-        "database settings. Characters such as @ / : # in it are written %40 %2F %3A %23.",
-    ),
-    (
-        "no pg_hba.conf entry",
-        "The server wants TLS, or does not let this address in: look at its network restrictions.",
-    ),
-    (
-        "certificate verify failed|root certificate file|server certificate for",
-        "The server's certificate could not be verified: sslrootcert has to be the file with Supabase's CA, which the "
-        "database settings offer, and the host the one that the certificate names.",
-    ),
-    (
-        'database "[^"]*" does not exist',
-        "The name after the last / of SUPABASE_DB_URL is the database; Supabase's is postgres.",
-    ),
-    (
-        # An address of IPv6 that no packet reaches, or a name that has none of IPv4.
-        r'[("][0-9a-f]*:[0-9a-f:.]*[)"].*(unreachable|timeout|timed out|[Nn]o route|assign requested|not supported)'
-        "|could not translate host name",
-        "Supabase's direct address is IPv6 only, and many hosts have none: take the string of the session pooler "
-        "(…pooler.supabase.com, port 5432). Otherwise the host's name is misspelt, or the project is paused.",
-    ),
-    (
-        "Connection refused",
-        "Nothing answers on that port: 5432 is the direct address and the session pooler, 6543 the transaction pooler.",
-    ),
-]
+# What libpq says of a connection that it could not make → the text of what helps. The first that fits is said.
+ADVICE = {
+    "Tenant or user not found|no such user": "pooler_user",
+    "authentication failed": "wrong_password",
+    "no pg_hba.conf entry": "address_not_let_in",
+    "certificate verify failed|root certificate file|server certificate for": "certificate_not_verified",
+    'database "[^"]*" does not exist': "no_such_database",
+    # An address of IPv6 that no packet reaches, or a name that has none of IPv4.
+    r'[("][0-9a-f]*:[0-9a-f:.]*[)"].*(unreachable|timeout|timed out|[Nn]o route|assign requested|not supported)'
+    "|could not translate host name": "no_way_to_host",
+    "Connection refused": "nothing_answers",
+}
+# SQLSTATE → the text of what helps (PostgreSQL manual, appendix A).
+HINTS = {
+    "23502": "look_for_leftovers",
+    "23503": "look_for_leftovers",
+    "23505": "look_for_leftovers",
+    "42501": "right_is_lacking",
+    "53100": "disk_is_full",
+    "57014": "took_too_long",
+}
 
 
 class WarehouseError(PlainError):
@@ -155,7 +140,7 @@ def make_schema(url: str, schema: str, *, variable: str) -> str:
             if cursor.fetchone() == (None,):
                 cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
 
-    with_retries(work, f"Making the schema {schema}")
+    with_retries(work, say("making_the_schema", schema=schema))
     named = engine.url.update_query_dict({"options": f"-c search_path={schema}"})
     return named.render_as_string(hide_password=False)
 
@@ -172,15 +157,6 @@ def with_tls(url: URL, variable: str) -> URL:
     if mode not in ("require", "verify-ca", "verify-full"):
         raise WarehouseError(say("connection_without_tls", variable=variable))
     return url.update_query_dict({"sslmode": str(mode)})
-
-
-def is_local(host: str) -> bool:
-    if host.startswith(("/", "@")) or host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 @contextmanager
@@ -206,7 +182,7 @@ def fetch(
             connection.autocommit = False
             return [column.name for column in cursor.description or ()], cursor.fetchall()
 
-    return with_retries(work, "Reading the database")
+    return with_retries(work, say("reading_the_database"))
 
 
 @contextmanager
@@ -293,8 +269,10 @@ def with_retries(work: Callable[[], T], what: str, attempts: int = ATTEMPTS) -> 
             if not is_transient(error) or not may_wait:
                 if is_away:
                     availability.give_up()
-                raise WarehouseError(f"{what} failed after {attempt} attempts: {describe_error(error)}") from None
-            logger.warning("%s: %s; attempt %d follows", what, describe_error(error), attempt + 1)
+                raise WarehouseError(
+                    say("failed_after", what=what, attempts=attempt, why=describe_error(error))
+                ) from None
+            logger.warning("%s", say("tried_again", what=what, why=describe_error(error), attempt=attempt + 1))
             time.sleep(wait)
     raise AssertionError("unreachable")
 
@@ -302,11 +280,9 @@ def with_retries(work: Callable[[], T], what: str, attempts: int = ATTEMPTS) -> 
 def describe_error(error: psycopg2.Error) -> str:
     """The error without the row that caused it, which psycopg2 appends as DETAIL and CONTEXT."""
     primary = error.diag.message_primary if error.pgcode else " ".join(str(error).split())
-    hint = {
-        "42501": " Give the role of SUPABASE_DB_URL that right, or use the owner's (`gazelle-sync check` says which).",
-        "53100": " The database's disk is full: make room, then run the sync again.",
-        "57014": " It took longer than the timeout: look for something that holds a lock (pg_stat_activity).",
-    }.get(error.pgcode or "", "")
-    if not error.pgcode:
-        hint = next((f" {advice}" for pattern, advice in ADVICE if re.search(pattern, str(primary))), "")
-    return f"{primary} ({error.pgcode or 'no connection'}).{hint}"
+    if error.pgcode:
+        advice = HINTS.get(error.pgcode)
+    else:
+        advice = next((text for pattern, text in ADVICE.items() if re.search(pattern, str(primary))), None)
+    hint = f" {say(advice)}" if advice else ""
+    return f"{primary} ({error.pgcode or say('no_connection')}).{hint}"

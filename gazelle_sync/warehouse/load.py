@@ -2,7 +2,8 @@
 
 The rows wait in a file while the API is being read. Then, in one transaction: stage, compare with what is
 there, write what differs, mark what is gone, and log. Records that were not shown are first asked for by
-id, outside of any transaction. What needs no answer in between is sent together: a database can be far away.
+id, outside of any transaction. What another load knows better by then is left alone (`overtaking`). What needs no
+answer in between is sent together: a database can be far away.
 Keep out: HTTP, Dagster, how a value is converted; and SQL, which stands with the steps (`staging`, `comparison`,
 `tombstones`, `changes`, `rejects`, `sync_log`).
 """
@@ -13,7 +14,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime
 from itertools import islice
 from typing import Protocol
 
@@ -22,11 +23,24 @@ from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import Engine
 
 from gazelle_sync.tables import TABLES, Scope, Table
-from gazelle_sync.tables.declaration import Missing, Nested
+from gazelle_sync.tables.declaration import Gap, Missing, Nested, Sizes
 from gazelle_sync.translations import say
-from gazelle_sync.warehouse import candidates, changes, comparison, rejects, staging, sync_log, tombstones
-from gazelle_sync.warehouse.connection import transaction, with_retries
-from gazelle_sync.warehouse.locks import lock_table
+from gazelle_sync.warehouse import (
+    api_memory,
+    candidates,
+    changes,
+    comparison,
+    guards,
+    new_columns,
+    rejects,
+    staging,
+    sync_log,
+    tombstones,
+)
+from gazelle_sync.warehouse.comparison import Difference
+from gazelle_sync.warehouse.connection import ATTEMPTS, transaction, with_retries
+from gazelle_sync.warehouse.leftovers import start_reading
+from gazelle_sync.warehouse.overtaking import Knowledge, LaterLoad, Standing, lock_and_look
 from gazelle_sync.warehouse.rejects import RejectLike
 from gazelle_sync.warehouse.report import LoadReport
 from gazelle_sync.warehouse.spool import Spool
@@ -69,6 +83,14 @@ class Source(Protocol):
     def not_gone(self) -> set[Key]: ...
     @property
     def unproved(self) -> Mapping[str, str]: ...
+    @property
+    def gaps(self) -> Sequence[Gap]: ...
+    @property
+    def sizes(self) -> Sizes | None: ...
+    @property
+    def page_sizes(self) -> Sequence[int]: ...
+    @property
+    def is_refused(self) -> bool: ...
 
     def pages(self) -> Iterator[pandas.DataFrame]: ...
     def look_again(self) -> Iterator[pandas.DataFrame]: ...
@@ -87,19 +109,25 @@ def load(
     """Reads the source to its end and makes its table agree with it.
 
     `run_id` goes into the log and the list of changes. With `allow_mass_delete`, any number of records may be marked
-    as gone; with a `blind_spot`, which says what may be hidden from who asks, none is. Raises what the source raises
-    and `WarehouseError`; then the table is as it was, and `sync_log` says why, if the database can still be told.
+    as gone, and any number of values turn empty; with a `blind_spot`, which says what may be hidden from who asks, no
+    record is gone. Raises what the source raises and `WarehouseError`; then the table is as it was, and `sync_log` says
+    why, if the database can still be told.
     """
-    started = datetime.now(timezone.utc)
-    try:
-        with Spool(source.table) as spool:
-            return Load(engine, source, spool, run_id, started, allow_mass_delete, blind_spot, tables).run()
-    except BaseException as error:
-        # An interruption too: whoever ends a run wants to see where it was.
-        sync_log.record_failure(
-            engine, run_id=run_id, table=source.table.name, scope=scope_of(source), started=started, error=error
-        )
-        raise
+    with Spool(source.table) as spool:
+        work = Load(engine, source, spool, run_id, allow_mass_delete, blind_spot, tables)
+        try:
+            return work.run()
+        except BaseException as error:
+            # An interruption too: whoever ends a run wants to see where it was.
+            sync_log.record_failure(
+                engine,
+                run_id=run_id,
+                table=source.table.name,
+                scope=scope_of(source),
+                started=work.read_from,
+                error=error,
+            )
+            raise
 
 
 def scope_of(source: Source) -> str:
@@ -116,7 +144,6 @@ class Load:
         source: Source,
         spool: Spool,
         run_id: str,
-        started: datetime,
         allow_mass_delete: bool,
         blind_spot: str,
         tables: Mapping[str, Table],
@@ -126,7 +153,9 @@ class Load:
         self.table = source.table
         self.spool = spool
         self.run_id = run_id
-        self.started = started
+        # By the database's clock: since when what was read is known, and what was asked for by id.
+        self.read_from: datetime | None = None
+        self.asked_at: datetime | None = None
         self.allow_mass_delete = allow_mass_delete
         self.blind_spot = blind_spot
         self.tables = tables
@@ -139,8 +168,9 @@ class Load:
 
     def run(self) -> LoadReport:
         began = time.monotonic()
+        what = say("loading", table=self.table.name)
+        self.read_from = start_reading(self.engine, self.table, self.tables, what, ATTEMPTS)
         self.read()
-        what = f"Loading {self.table.name}"
         outcome = with_retries(self.attempt, what)
         if isinstance(outcome, Unseen):
             self.ask_for(outcome)
@@ -159,8 +189,12 @@ class Load:
             for frame in self.source.pages():
                 self.spool.add(frame)
             self.doubts = list(self.source.doubts)
-            if not self.doubts:
-                return
+            # What is refused once is refused again.
+            if not self.doubts or self.source.is_refused:
+                break
+        # What Gazelle refuses of the table is known by now.
+        self.table = self.source.table
+        self.target = Target(self.table, self.tables.get(self.table.name))
 
     def ask_for(self, unseen: Unseen) -> None:
         """Asks Gazelle for records that the read did not show; those that exist are spooled like any other.
@@ -182,41 +216,67 @@ class Load:
                 return
 
     def attempt(self) -> LoadReport | Unseen:
-        """The transaction. It ends early, having written nothing, when there are records to be asked for."""
+        """The transaction. It ends early, having written nothing, when there are records to be asked for, or when
+        another load, which began to read later, was done first."""
+        assert self.read_from is not None
         with transaction(self.engine) as cursor:
-            lock_table(cursor, self.table.name)
+            standing = lock_and_look(cursor, self.table, self.read_from)
+            report = self.begin_report()
+            if overtaken := [load for load in standing.later if load.covers(report.scope)]:
+                return self.give_way(cursor, report, overtaken[0])
             staged = staging.stage(cursor, self.target, self.spool)
-            unseen = Unseen([], set(), in_scope=0)
-            if not self.blind_spot:
+            knowledge = Knowledge(
+                self.table, self.source.scope, self.tables, self.read_from, standing, asked_at=self.asked_at
+            )
+            unseen = Unseen([], set(), in_scope=0, in_table=0)
+            if not self.blind_spot and not self.source.is_refused:
                 unseen = tombstones.find_unseen(
-                    cursor, self.target, self.source.scope, self.tables, list_is_whole=not self.doubts
+                    cursor, self.target, self.source.scope, self.tables, knowledge, list_is_whole=not self.doubts
                 )
             if unseen.missing and self.asked is None:
+                self.asked_at = standing.at
                 return unseen
-            report = self.begin_report()
             ddl = comparison.lock_if_empty(cursor, self.target, self.tables, self.engine)
             if ddl is not None and self.asked is None and isinstance(self.table.read, Nested):
+                self.asked_at = standing.at
                 return replace(unseen, table_is_empty=True)
             staging.insert_placeholders(cursor, self.target, self.tables)
-            different = comparison.compare(cursor, self.target, all_new=ddl is not None)
+            all_new = ddl is not None and not standing.later
+            difference = comparison.compare(cursor, self.target, knowledge, standing.new_columns, all_new=all_new)
+            self.hold_back(cursor, difference, report)
             gone = self.choose_gone(cursor, unseen, report)
-            if different or gone or ddl:
+            known = False
+            if difference or gone or ddl:
                 tombstones.stage_gone(cursor, self.target, gone)
-                if sync_log.has_loads(cursor, self.table.name):
-                    changes.note_changes(cursor, self.target, self.run_id)
+                if known := sync_log.has_loads(cursor, self.table.name):
+                    changes.note_changes(cursor, self.target, self.run_id, standing.new_columns)
                 if ddl is not None:
                     comparison.write_into_empty(cursor, self.target, ddl)
                 else:
                     comparison.write(cursor, self.target)
-                    tombstones.mark_gone(cursor, self.target)
-            report.inserted = different.get("insert", 0)
-            report.updated = different.get("update", 0)
-            report.restored = different.get("restore", 0)
-            report.unchanged = staged - sum(different.values())
+                    if self.asked_at is not None:
+                        tombstones.mark_gone(cursor, self.target, self.asked_at)
+            report.inserted = difference.to_do.get("insert", 0)
+            report.updated = difference.to_do.get("update", 0)
+            report.filled = difference.to_do.get("fill", 0)
+            report.restored = difference.to_do.get("restore", 0)
+            report.unchanged = staged - sum(difference.to_do.values())
             report.deleted = len(gone)
-            self.note_rejects(cursor, report)
-            sync_log.record_success(cursor, self.run_id, report, self.started)
+            self.note_rejects(cursor, standing, report)
+            self.note_gaps(cursor, report)
+            if known:
+                self.mention_changes(difference, report)
+            sync_log.record_success(cursor, self.run_id, report, self.read_from)
             return report
+
+    def give_way(self, cursor: Cursor, report: LoadReport, later: LaterLoad) -> LoadReport:
+        """Writes nothing but the log, in which it is said."""
+        assert self.read_from is not None
+        report.warnings.append(say("overtaken", run=later.run_id, at=f"{later.read_from:%Y-%m-%d %H:%M:%S}"))
+        cursor.execute(self.target.compose(tombstones.COUNT_LIVE))
+        report.rows = fetch_one(cursor)
+        sync_log.record_success(cursor, self.run_id, report, self.read_from)
+        return report
 
     def begin_report(self) -> LoadReport:
         report = LoadReport(
@@ -226,22 +286,44 @@ class Load:
             expected=self.source.expected,
             api_requests=self.source.client.api_requests - self.requests,
             api_retries=self.source.client.api_retries - self.retries,
+            page_sizes=list(self.source.page_sizes),
             proved=not (self.doubts or self.blind_spot),
+            refused=self.source.is_refused,
         )
         if self.blind_spot:
             report.warnings.append(self.blind_spot)
-        if self.doubts:
+        if self.source.is_refused:
+            report.warnings += self.doubts
+        elif self.doubts:
             report.warnings.append(
-                f"the list could not be proved whole in {READS} reads, so nothing was marked as deleted: "
-                f"{self.source.seen} of {self.source.expected} records seen; " + "; ".join(self.doubts)
+                say(
+                    "list_not_proved",
+                    reads=READS,
+                    seen=self.source.seen,
+                    expected=self.source.expected,
+                    doubts="; ".join(self.doubts),
+                )
             )
         if unproved := self.source.unproved:
             shown = "; ".join(f"{key}: {why}" for key, why in list(unproved.items())[:3])
             report.warnings.append(say("unproved", count=len(unproved), shown=shown))
         return report
 
+    def hold_back(self, cursor: Cursor, difference: Difference, report: LoadReport) -> None:
+        """Leaves what is not to be believed as it stands, and says so."""
+        if difference.kept:
+            report.warnings.append(say("overtaken_in_part", count=difference.kept))
+        if self.allow_mass_delete:
+            return
+        if suspicious := comparison.keep_suspicious(cursor, self.target, difference):
+            columns = ", ".join(
+                say("emptied_column", column=name, lost=lost, had=had) for name, (lost, had) in suspicious.items()
+            )
+            report.warnings.append(say("emptied", columns=columns))
+
     def choose_gone(self, cursor: Cursor, unseen: Unseen, report: LoadReport) -> list[Key]:
         """What may be marked: asked for, not there, and not held back. Nothing, if it is suspiciously much."""
+        assert self.read_from is not None
         asked = self.asked or set()
         held = candidates.hold_back(
             cursor,
@@ -250,7 +332,7 @@ class Load:
             [entry.key for entry in unseen.missing if entry.key not in self.not_gone],
             placeholders=unseen.placeholders,
             zone=self.source.scope.zone,
-            began=self.started,
+            began=self.read_from,
             report=report,
         )
         kept = self.not_gone | held
@@ -258,31 +340,63 @@ class Load:
         if self.allow_mass_delete or len(set(gone) - unseen.placeholders) <= unseen.limit:
             return gone
         report.warnings.append(
-            f"{len(unseen.missing)} of {unseen.in_scope} records are no longer listed, and of {len(asked)} of them "
-            f"that were asked for by id {len(gone)} are gone: more than {tombstones.SHARE_TO_REFUSE:.0%}, so none was "
-            "marked as deleted. If this is right, run `gazelle-sync sync --allow-mass-delete` once"
+            say(
+                "too_many_gone",
+                missing=len(unseen.missing),
+                in_scope=unseen.in_scope,
+                asked=len(asked),
+                gone=len(gone),
+                limit=int(unseen.limit),
+            )
         )
         return []
 
-    def note_rejects(self, cursor: Cursor, report: LoadReport) -> None:
+    def note_gaps(self, cursor: Cursor, report: LoadReport) -> None:
+        """Writes down what Gazelle refuses of the table, and warns of it."""
+        if not self.source.gaps:
+            return
+        refused_since = api_memory.note_gaps(cursor, self.table.name, self.source.gaps)
+        for gap in self.source.gaps:
+            text = "field_refused" if gap.columns else "argument_refused"
+            since = refused_since[gap.field]
+            report.warnings.append(say(text, field=gap.field, since=since, columns=", ".join(gap.columns)))
+
+    def note_rejects(self, cursor: Cursor, standing: Standing, report: LoadReport) -> None:
         """Writes down what could not be stored, resolves what is sound by now, and counts the table's live rows."""
         noted = rejects.note_rejects(cursor, self.table.name, self.source.rejects)
         report.rejected = len(noted)
         if noted:
             shown = "; ".join(f"{key}: {reason}" for key, reason in list(noted.items())[:3])
-            more = f"; and {len(noted) - 3} more, see gazelle.rejected_rows" if len(noted) > 3 else ""
-            report.warnings.append(f"{len(noted)} records could not be stored as they came: {shown}{more}")
+            if len(noted) > 3:
+                shown = say("and_more_rejects", shown=shown, more=len(noted) - 3)
+            report.warnings.append(say("rejected_records", count=len(noted), shown=shown))
+        all_read = self.table.partitioned_by is None or self.source.scope.whole
+        filled = {column.name for column in self.table.all_columns} & standing.new_columns.keys()
+        if filled and not all_read:
+            columns = ", ".join(sorted(filled))
+            report.warnings.append(say("filled_in_part", columns=columns, scope=report.scope))
+        learned, values = api_memory.remember(self.table.name, self.source)
         cursor.execute(
             in_one_message(
                 self.target.compose(rejects.RESOLVE),
                 changes.FORGET,
-                self.target.compose("SELECT count(*) FROM {target} WHERE deleted_at IS NULL"),
+                *learned,
+                new_columns.FORGET,
+                self.target.compose(tombstones.COUNT_LIVE),
             ),
             {
+                **values,
                 "changes_kept": changes.CHANGES_KEPT,
                 "table": self.table.name,
                 "rejected": list(noted),
-                "all_seen": report.proved and (self.table.partitioned_by is None or self.source.scope.whole),
+                "all_seen": report.proved and all_read,
             },
         )
         report.rows = fetch_one(cursor)
+
+    def mention_changes(self, difference: Difference, report: LoadReport) -> None:
+        """Says which columns changed in most of the table's rows."""
+        many = max(guards.ROWS_TO_REFUSE, guards.SHARE_TO_MENTION * report.rows)
+        if most := {name: count for name, count in difference.changed.items() if count > many}:
+            columns = ", ".join(f"{name} ({count})" for name, count in most.items())
+            report.warnings.append(say("most_rows_changed", columns=columns, rows=report.rows))

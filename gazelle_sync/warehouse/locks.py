@@ -5,18 +5,17 @@ Keep out: anything but locks.
 
 import zlib
 
-from psycopg2.extensions import cursor as Cursor
-
 # The first half of every lock's number, so that ours meet nobody else's.
 NAMESPACE = 0x67617A
 
 
-def lock_table(cursor: Cursor, table: str) -> None:
-    """Waits until this transaction is the only one that loads the table, and no migration runs."""
-    cursor.execute(
-        "SELECT pg_advisory_xact_lock_shared(%(ours)s, 0); SELECT pg_advisory_xact_lock(%(ours)s, %(table)s)",
-        {"ours": NAMESPACE, "table": lock_number(table)},
-    )
+# Waits until this transaction is the only one that loads the table, and no migration runs.
+LOCK_TABLE = "SELECT pg_advisory_xact_lock_shared(%(ours)s, 0); SELECT pg_advisory_xact_lock(%(ours)s, %(table)s)"
+
+
+def lock_parameters(table: str) -> dict[str, object]:
+    """What `LOCK_TABLE` is executed with."""
+    return {"ours": NAMESPACE, "table": lock_number(table)}
 
 
 def lock_number(table: str) -> int:

@@ -2,6 +2,8 @@
 
 What people added is theirs, so nothing is dropped, renamed or retyped. The comparison takes the place of
 revision files: a new declaration needs none, and a database of any earlier state arrives at the same shape.
+Whoever waits for a table to alter it holds up all who come to read it afterwards (PostgreSQL manual, "Explicit
+Locking"). So an addition waits for a moment only, lets go of all it has, and tries again after a pause.
 Keep out: the shape itself (`schema`, `views`), and rows (`load`).
 """
 
@@ -9,9 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
@@ -20,10 +24,11 @@ import sqlalchemy as sa
 from alembic.autogenerate import produce_migrations
 from alembic.operations import Operations, ops
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.exc import DBAPIError
 
 from gazelle_sync.tables import TABLES, Table
+from gazelle_sync.translations import say
+from gazelle_sync.warehouse import new_columns
 from gazelle_sync.warehouse.connection import WarehouseError, with_retries
 from gazelle_sync.warehouse.locks import MIGRATION
 from gazelle_sync.warehouse.schema import OWNER_ONLY, SCHEMA, built_late, metadata
@@ -33,62 +38,150 @@ logger = logging.getLogger(__name__)
 
 SUPABASE_ROLES = {"anon", "authenticated", "service_role"}
 
+# How long an addition waits for a table, how long it then lets others in, and after how many seconds it gives up.
+LOCK_TIMEOUT = "1s"
+PAUSE = 5.0
+PATIENCE = 300.0
+
+# Who holds what a statement waits for: those that it names. An index or a foreign key only waits for who writes.
+HOLDERS = """
+SELECT DISTINCT relname, coalesce(nullif(application_name, ''), '?'), coalesce(usename, '?'), activity.pid,
+       coalesce(to_char(xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), '?'),
+       coalesce(to_char(query_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), '?')
+FROM pg_locks AS held JOIN pg_class ON pg_class.oid = relation JOIN pg_stat_activity AS activity USING (pid)
+WHERE granted AND relnamespace = to_regnamespace('gazelle') AND held.pid <> pg_backend_pid()
+  AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND :statement ~ ('\\m' || relname || '\\M')
+  AND (mode <> 'AccessShareLock' OR :statement !~ 'CREATE (UNIQUE )?INDEX|FOREIGN KEY')
+ORDER BY 1, 4
+"""
+
 ADDITIONS = (ops.CreateTableOp, ops.AddColumnOp, ops.CreateIndexOp, ops.AddConstraintOp)
 
 
+class TableIsHeld(Exception):
+    """Somebody held a table for longer than an addition waits. `statement` is what waited."""
+
+    def __init__(self, statement: str) -> None:
+        super().__init__(statement)
+        self.statement = statement
+
+
 def migrate(engine: sa.Engine, tables: Mapping[str, Table] = TABLES, *, loads_follow: bool = False) -> list[str]:
-    """Adds what the database lacks, in one transaction under the migrations' lock. What was added, in words.
+    """Adds what the database lacks, under the migrations' lock. What was added, in words.
 
     When `loads_follow`, foreign keys and indexes of tables without rows are left to their first load. Raises
-    `WarehouseError`, also when the server is older than PostgreSQL 15.
+    `WarehouseError`, also when the server is older than PostgreSQL 15, and with the name of who holds a table that has
+    to be altered, when it does so for longer than `PATIENCE`.
     """
     shape = metadata(tables)
+    done: list[str] = []
 
-    def work() -> list[str]:
+    def work() -> None:
         try:
-            with engine.begin() as connection:
-                return bring_to(shape, connection, loads_follow)
+            with start(engine) as connection:
+                added = add_missing(shape, connection, loads_follow)
+                fits = list(find_fits(shape, connection))
+                if not fits:
+                    added += replace_views(connection)
+            done.extend(added)
+            if fits:
+                # Rows are filled in a transaction that holds up no reader, and before one that does for a moment.
+                with start(engine) as connection:
+                    fill_rows(connection, fits)
+                with start(engine) as connection:
+                    fitted = [*alter_columns(connection, fits), *replace_views(connection)]
+                done.extend(fitted)
         except DBAPIError as error:
+            if isinstance(error.orig, psycopg2.errors.LockNotAvailable):
+                raise TableIsHeld(str(error.statement)) from None
             if isinstance(error.orig, psycopg2.Error):
                 raise error.orig from None
             raise
 
-    return with_retries(work, "Preparing the tables")
+    deadline = time.monotonic() + PATIENCE
+    told = ""
+    while True:
+        try:
+            with_retries(work, say("preparing_the_tables"))
+        except TableIsHeld as held:
+            holders = describe_holders(engine, held.statement)
+            if time.monotonic() + PAUSE > deadline:
+                raise WarehouseError(say("table_is_held", holders=holders, minutes=round(PATIENCE / 60))) from None
+            if holders != told:
+                logger.warning("%s", say("waiting_for_table", holders=holders))
+                told = holders
+            time.sleep(PAUSE)
+        else:
+            break
+    for line in done:
+        logger.info("%s", say("added", what=line))
+    return done
 
 
-def bring_to(shape: sa.MetaData, connection: sa.Connection, loads_follow: bool) -> list[str]:
-    connection.execute(sa.text("SET LOCAL statement_timeout = '15min'"))
-    connection.execute(sa.text(MIGRATION))
+def describe_holders(engine: sa.Engine, statement: str) -> str:
+    """Who holds what the statement waits for, without what they ask: that may be personal."""
+    # What a view is made of is not held up by it.
+    named = statement.partition(" AS ")[0]
+    with engine.connect() as connection:
+        held = connection.execute(sa.text(HOLDERS), {"statement": named}).all()
+    said = [
+        say("holder", table=table, application=application, user=user, pid=pid, since=since, query_since=query_since)
+        for table, application, user, pid, since, query_since in held
+    ]
+    return "; ".join(said) or say("holder_is_gone", statement=named)
+
+
+@contextmanager
+def start(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction under the migrations' lock."""
+    with engine.begin() as connection:
+        # A load holds up no reader, so it is waited for as long as it takes; a table is not.
+        connection.execute(
+            sa.text(
+                f"SET LOCAL timezone = 'UTC'; SET LOCAL statement_timeout = '15min'; SET LOCAL lock_timeout = 0; "
+                f"{MIGRATION}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"
+            )
+        )
+        yield connection
+
+
+def add_missing(shape: sa.MetaData, connection: sa.Connection, loads_follow: bool) -> list[str]:
     version: int = connection.scalar(sa.text("SELECT current_setting('server_version_num')::int")) or 0
     if version < 150000:
-        raise WarehouseError(
-            f"PostgreSQL {version // 10000} is too old: views that run with their caller's rights came with 15."
-        )
-    roles = set(connection.scalars(sa.text("SELECT rolname FROM pg_roles")))
+        raise WarehouseError(say("server_too_old", version=version // 10000))
+    roles = read_roles(connection)
     done: list[str] = []
     if SCHEMA not in sa.inspect(connection).get_schema_names():
         connection.execute(sa.schema.CreateSchema(SCHEMA))
-        done.append(f"schema {SCHEMA}")
-    there = set(sa.inspect(connection).get_table_names(SCHEMA))
+        done.append(say("schema_named", what=SCHEMA))
     context = make_context(connection)
     operations = Operations(context)
     for addition in find_missing(shape, context, loads_follow):
         with fit_for_old_rows(addition):
             operations.invoke(addition)
         done.append(describe_addition(addition))
-        if isinstance(addition, ops.AddColumnOp) and addition.column.name == "synced_at":
-            # Rows of the old service are records, not placeholders.
-            connection.execute(sa.text(f'UPDATE {SCHEMA}."{addition.table_name}" SET synced_at = now()'))  # noqa: S608
+        if isinstance(addition, ops.AddColumnOp) and is_mirrored(shape, addition.table_name):
+            connection.execute(
+                sa.text(new_columns.NOTE), {"table": addition.table_name, "column": addition.column.name}
+            )
+        if is_synced_at(addition):
+            connection.execute(sa.text(f'ALTER TABLE {SCHEMA}."{addition.table_name}" ALTER synced_at DROP DEFAULT'))
         if isinstance(addition, ops.CreateTableOp):
             protect(connection, addition.table_name, roles)
-    found = sa.inspect(connection).get_multi_columns(schema=SCHEMA)
-    for name in sorted(there & {table.name for table in shape.tables.values()}):
-        done += take_over(connection, shape.tables[f"{SCHEMA}.{name}"], found[SCHEMA, name])
-    for name, query in VIEWS.items():
-        done += replace_view(connection, name, query, roles)
-    for line in done:
-        logger.info("added %s", line)
     return done
+
+
+def is_mirrored(shape: sa.MetaData, table: str) -> bool:
+    return bool(shape.tables[f"{SCHEMA}.{table}"].info)
+
+
+def is_synced_at(addition: Any) -> bool:
+    return isinstance(addition, ops.AddColumnOp) and addition.column.name == "synced_at"
+
+
+def read_roles(connection: sa.Connection) -> set[str]:
+    return set(connection.scalars(sa.text("SELECT rolname FROM pg_roles")))
 
 
 def list_missing(engine: sa.Engine, tables: Mapping[str, Table] = TABLES) -> list[str]:
@@ -115,8 +208,23 @@ def find_missing(shape: sa.MetaData, context: MigrationContext, loads_follow: bo
     lacking = [addition for addition in find_additions(found) if not is_already_there(connection, addition)]
     if loads_follow:
         lacking = [addition for addition in lacking if not is_for_later(connection, shape, addition)]
-    # A new table can refer to an old one only once that one's key is unique.
-    return sorted(lacking, key=lambda addition: not isinstance(addition, ops.CreateUniqueConstraintOp))
+    return list(put_in_order(lacking))
+
+
+def put_in_order(lacking: Sequence[Any]) -> Iterator[Any]:
+    """What others need goes first: a table can refer to another only once that one's key is unique, and new columns are
+    noted in a table. A column that is unique by itself brings its constraint along."""
+    added = {(each.table_name, each.column.name) for each in lacking if isinstance(each, ops.AddColumnOp)}
+    unique = {
+        each: {(each.table_name, str(column)) for column in each.columns}
+        for each in lacking
+        if isinstance(each, ops.CreateUniqueConstraintOp)
+    }
+    tables = [each for each in lacking if isinstance(each, ops.CreateTableOp)]
+    yield from (each for each, columns in unique.items() if not columns & added)
+    yield from tables
+    yield from (each for each in lacking if each not in unique and each not in tables)
+    yield from (each for each, columns in unique.items() if columns & added and len(columns) > 1)
 
 
 def is_ours(name: str | None, kind: str, parents: Any) -> bool:
@@ -174,11 +282,16 @@ def is_for_later(connection: sa.Connection, shape: sa.MetaData, addition: Any) -
 
 @contextmanager
 def fit_for_old_rows(addition: Any) -> Iterator[None]:
-    """Makes an addition possible on a table that has rows: `take_over` tightens it after filling them."""
+    """Makes an addition possible on a table that has rows: `alter_columns` tightens it once they are filled."""
     if isinstance(addition, ops.CreateForeignKeyOp):
         # Rows of the old service may point at parents that were never mirrored; new rows are checked.
         addition.kw["postgresql_not_valid"] = True
-    if isinstance(addition, ops.AddColumnOp) and addition.column.server_default is None:
+    if is_synced_at(addition):
+        # Rows of the old service are records, not placeholders. A default that is there when a column is added fills
+        # old rows without writing them (PostgreSQL manual, ALTER TABLE, Notes).
+        addition.column.server_default = sa.DefaultClause(sa.text("now()"))
+        yield
+    elif isinstance(addition, ops.AddColumnOp) and addition.column.server_default is None:
         declared, addition.column.nullable = addition.column.nullable, True
         try:
             yield
@@ -188,33 +301,56 @@ def fit_for_old_rows(addition: Any) -> Iterator[None]:
         yield
 
 
-def take_over(connection: sa.Connection, table: sa.Table, columns: Iterable[ReflectedColumn]) -> list[str]:
-    """Fits a table that existed before to what `load` relies on, with its rows, ids and foreign columns."""
-    done = []
-    there = {column["name"]: column for column in columns}
-    quoted = connection.dialect.identifier_preparer.format_table(table)
-    for column in table.columns:
-        old = there.get(column.name)
-        if old is None:
-            continue
-        name = connection.dialect.identifier_preparer.quote(column.name)
-        if isinstance(column.type, sa.DateTime) and isinstance(old["type"], sa.DateTime) and not old["type"].timezone:
-            done += if_nothing_depends(
-                connection,
-                f"ALTER TABLE {quoted} ALTER {name} TYPE timestamptz USING {name} AT TIME ZONE 'UTC'",
-                f"a time zone for {table.name}.{column.name}",
-            )
-        if not column.nullable and old["nullable"]:
-            if filler := column.info.get("placeholder"):
-                connection.execute(sa.text(f"UPDATE {quoted} SET {name} = {filler} WHERE {name} IS NULL"))  # noqa: S608
-                if column.server_default is not None:
-                    connection.execute(sa.text(f"ALTER TABLE {quoted} ALTER {name} SET DEFAULT {filler}"))
-            done += if_nothing_depends(
-                connection,
-                f"ALTER TABLE {quoted} ALTER {name} SET NOT NULL",
-                f"not null for {table.name}.{column.name}",
-            )
-    return done
+@dataclass(frozen=True)
+class Fit:
+    """What makes a column of a table that existed before into what `load` relies on: rows to fill, then statements
+    that alter it, and what was done then, in words."""
+
+    fill: str | None
+    alter: list[str]
+    text: str
+
+
+def find_fits(shape: sa.MetaData, connection: sa.Connection) -> Iterator[Fit]:
+    """All that is to be fitted, of tables with their rows, ids and foreign columns."""
+    found = sa.inspect(connection).get_multi_columns(schema=SCHEMA)
+    preparer = connection.dialect.identifier_preparer
+    for table in sorted(shape.tables.values(), key=lambda table: table.name):
+        there = {column["name"]: column for column in found.get((SCHEMA, table.name), ())}
+        quoted = preparer.format_table(table)
+        for column in table.columns:
+            old = there.get(column.name)
+            if old is None:
+                continue
+            name = preparer.quote(column.name)
+            of = f"{table.name}.{column.name}"
+            old_type = old["type"]
+            if isinstance(column.type, sa.DateTime) and isinstance(old_type, sa.DateTime) and not old_type.timezone:
+                # Where the session's time zone is UTC, no row is written (PostgreSQL 12, release notes).
+                alter = f"ALTER TABLE {quoted} ALTER {name} TYPE timestamptz"
+                yield Fit(None, [alter], say("time_zone_of", what=of))
+            if not column.nullable and old["nullable"]:
+                filler = column.info.get("placeholder")
+                default = [f"ALTER TABLE {quoted} ALTER {name} SET DEFAULT {filler}"] if column.server_default else []
+                yield Fit(
+                    f"UPDATE {quoted} SET {name} = {filler} WHERE {name} IS NULL" if filler else None,  # noqa: S608
+                    [*default, f"ALTER TABLE {quoted} ALTER {name} SET NOT NULL"],
+                    say("not_null_of", what=of),
+                )
+
+
+def fill_rows(connection: sa.Connection, fits: Iterable[Fit]) -> None:
+    for fit in fits:
+        if fit.fill:
+            connection.execute(sa.text(fit.fill))
+
+
+def alter_columns(connection: sa.Connection, fits: Iterable[Fit]) -> Iterator[str]:
+    for fit in fits:
+        *defaults, last = fit.alter
+        for statement in defaults:
+            connection.execute(sa.text(statement))
+        yield from if_nothing_depends(connection, last, fit.text)
 
 
 def if_nothing_depends(connection: sa.Connection, statement: str, what: str) -> list[str]:
@@ -225,7 +361,7 @@ def if_nothing_depends(connection: sa.Connection, statement: str, what: str) -> 
     except (sa.exc.NotSupportedError, sa.exc.IntegrityError, sa.exc.ProgrammingError) as error:
         if isinstance(error.orig, psycopg2.errors.InsufficientPrivilege):
             raise
-        logger.warning("left as it is, no %s: %s", what, type(error.orig).__name__)
+        logger.warning("%s", say("left_as_it_is", what=what, why=type(error.orig).__name__))
         return []
     return [what]
 
@@ -254,6 +390,11 @@ def restrict(connection: sa.Connection, relation: str, roles: Iterable[str]) -> 
         connection.execute(sa.text(f"GRANT SELECT ON {relation} TO service_role"))
 
 
+def replace_views(connection: sa.Connection) -> list[str]:
+    roles = read_roles(connection)
+    return [line for name, query in VIEWS.items() for line in replace_view(connection, name, query, roles)]
+
+
 def replace_view(connection: sa.Connection, name: str, query: str, roles: Iterable[str]) -> list[str]:
     """Makes a view, or makes it anew when its text is not the one that its comment has the digest of."""
     view = f"{SCHEMA}.{name}"
@@ -268,16 +409,16 @@ def replace_view(connection: sa.Connection, name: str, query: str, roles: Iterab
     if new:
         # Later, what people granted is theirs.
         restrict(connection, view, roles)
-    return [f"view {name}"]
+    return [say("view_named", what=name)]
 
 
 def describe_addition(addition: Any) -> str:
     if isinstance(addition, ops.CreateTableOp):
-        return f"table {addition.table_name}"
+        return say("table_named", what=addition.table_name)
     if isinstance(addition, ops.AddColumnOp):
-        return f"column {addition.table_name}.{addition.column.name}"
+        return say("column_named", what=f"{addition.table_name}.{addition.column.name}")
     if isinstance(addition, ops.CreateForeignKeyOp):
-        return f"foreign key {addition.source_table}.{', '.join(addition.local_cols)}"
+        return say("foreign_key_named", what=f"{addition.source_table}.{', '.join(addition.local_cols)}")
     if isinstance(addition, ops.CreateIndexOp):
-        return f"index {addition.index_name}"
-    return f"constraint {addition.constraint_name}"
+        return say("index_named", what=addition.index_name)
+    return say("constraint_named", what=addition.constraint_name)

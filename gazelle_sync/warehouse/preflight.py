@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.dialects import postgresql as pg
 
 from gazelle_sync.tables import TABLES, Table
+from gazelle_sync.translations import say
 from gazelle_sync.warehouse.connection import WarehouseError, describe_error, transaction, with_retries
 from gazelle_sync.warehouse.schema import OWNER_ONLY, SCHEMA, metadata
 
@@ -30,7 +31,7 @@ def check_server(engine: Engine) -> str:
         engine, "SELECT current_setting('server_version'), current_setting('server_version_num')::int"
     )
     if number < 150000:
-        raise WarehouseError(f"PostgreSQL {version} is too old: at least 15 is needed.")
+        raise WarehouseError(say("server_too_old", version=version))
     return f"PostgreSQL {version}"
 
 
@@ -44,7 +45,7 @@ def measure_clock(engine: Engine) -> float:
             (theirs,) = cursor.fetchone() or (before,)
             return float(theirs) - (before + time.time()) / 2
 
-    return with_retries(work, "Reading the database's clock", attempts=1)
+    return with_retries(work, say("reading_the_clock"), attempts=1)
 
 
 def detect_pooler(engine: Engine) -> str | None:
@@ -62,7 +63,7 @@ def detect_pooler(engine: Engine) -> str | None:
                 "transaction" if any(read_process_id(first) == read_process_id(second) for _ in range(5)) else "session"
             )
     except psycopg2.Error as error:
-        raise WarehouseError(f"Looking for a pooler failed: {describe_error(error)}") from None
+        raise WarehouseError(say("pooler_not_seen", why=describe_error(error))) from None
 
 
 def open_autocommit(engine: Engine) -> Connection:
@@ -106,23 +107,17 @@ def check_privileges(engine: Engine) -> str:
     )
     if not may_create:
         what = f"USAGE, CREATE ON SCHEMA {schema}" if schema else f"CREATE ON DATABASE {database}"
-        raise WarehouseError(f"The role {role} may not create tables. As the owner, run: GRANT {what} TO {role};")
+        raise WarehouseError(say("may_not_create", role=role, mending=f"GRANT {what} TO {role};"))
     if not may_stage:
-        raise WarehouseError(
-            f"The role {role} may not make temporary tables, which a sync compares with. As the owner, run: "
-            f"GRANT TEMPORARY ON DATABASE {database} TO {role};"
-        )
+        mending = f"GRANT TEMPORARY ON DATABASE {database} TO {role};"
+        raise WarehouseError(say("may_not_stage", role=role, mending=mending))
     if closed:
-        raise WarehouseError(
-            f"The role {role} may not read and write {', '.join(closed)}. As the owner, run: "
-            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA gazelle TO {role};"
-        )
+        mending = f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA gazelle TO {role};"
+        raise WarehouseError(say("may_not_write", role=role, tables=", ".join(closed), mending=mending))
     if hidden:
-        raise WarehouseError(
-            f"Row level security hides {', '.join(hidden)} from the role {role}, which is not their owner. As the "
-            f"owner, run: {repeat_statement('ALTER TABLE gazelle.{} OWNER TO ' + role, hidden)}"
-        )
-    return f"role {role}"
+        mending = repeat_statement("ALTER TABLE gazelle.{} OWNER TO " + role, hidden)
+        raise WarehouseError(say("rows_hidden", role=role, tables=", ".join(hidden), mending=mending))
+    return say("role_named", role=role)
 
 
 def check_column_types(engine: Engine, tables: Mapping[str, Table] = TABLES) -> None:
@@ -151,12 +146,15 @@ def check_column_types(engine: Engine, tables: Mapping[str, Table] = TABLES) -> 
         if there not in {declared.get((table, column), there), *AS_GOOD.get(declared.get((table, column), ""), ())}
     ]
     if wrong:
-        told = ", ".join(f"{table}.{column} is {there}, declared {meant}" for table, column, there, meant in wrong)
+        told = ", ".join(
+            say("column_is_otherwise", column=f"{table}.{column}", there=there, meant=meant)
+            for table, column, there, meant in wrong
+        )
         mending = " ".join(
             f'ALTER TABLE gazelle."{table}" ALTER "{column}" TYPE {meant} USING "{column}"{conversion(there, meant)};'
             for table, column, there, meant in wrong
         )
-        raise WarehouseError(f"{told}. As the owner, look at what it holds, and run: {mending}")
+        raise WarehouseError(say("columns_are_otherwise", columns=told, mending=mending))
 
 
 def conversion(there: str, meant: str) -> str:
@@ -173,10 +171,8 @@ def check_row_security(engine: Engine, tables: Mapping[str, Table] = TABLES) -> 
         {"ours": own_tables(tables)},
     )
     if off := [name for name, protected in found if not protected]:
-        raise WarehouseError(
-            f"Row level security is off on {', '.join(off)}: a grant shows every row. As the owner, run (who read "
-            f"until now, needs a policy): {repeat_statement('ALTER TABLE gazelle.{} ENABLE ROW LEVEL SECURITY', off)}"
-        )
+        mending = repeat_statement("ALTER TABLE gazelle.{} ENABLE ROW LEVEL SECURITY", off)
+        raise WarehouseError(say("row_security_off", tables=", ".join(off), mending=mending))
     return len(found)
 
 
@@ -214,13 +210,13 @@ def check_grants(engine: Engine) -> None:
         by_role: dict[str, list[str]] = {}
         for relation, role in found:
             by_role.setdefault(role, []).append(f'{SCHEMA}."{relation}"' if '"' in relation else f"{SCHEMA}.{relation}")
-        told = "; ".join(f"{role} holds rights on {', '.join(names)}" for role, names in by_role.items())
+        told = "; ".join(say("holds_rights", role=role, on=", ".join(names)) for role, names in by_role.items())
         mending = " ".join(
             # What everybody may, they may too.
             f"REVOKE ALL ON {', '.join(names)} FROM {role if role == 'PUBLIC' else f'PUBLIC, {role}'};"
             for role, names in by_role.items()
         )
-        raise WarehouseError(f"{told}, and no policy says that they should. As the owner, run: {mending}")
+        raise WarehouseError(say("too_open", what=told, mending=mending))
 
 
 def check_rest_api(engine: Engine) -> bool | None:
@@ -240,11 +236,9 @@ def check_rest_api(engine: Engine) -> bool | None:
         return None
     listed = [name.strip(' "') for name in schemas[0][0].split(",") if name.strip()]
     if SCHEMA not in listed:
-        raise WarehouseError(
-            f"The REST API does not serve the schema {SCHEMA}, only {', '.join(listed)}. Add it to the exposed schemas "
-            f"in Supabase's API settings, or run: ALTER ROLE authenticator SET pgrst.db_schemas = "
-            f"'{', '.join([*listed, SCHEMA])}'; NOTIFY pgrst, 'reload config';"
-        )
+        schemas_meant = ", ".join([*listed, SCHEMA])
+        mending = f"ALTER ROLE authenticator SET pgrst.db_schemas = '{schemas_meant}'; NOTIFY pgrst, 'reload config';"
+        raise WarehouseError(say("rest_not_served", schema=SCHEMA, others=", ".join(listed), mending=mending))
     return True
 
 
@@ -264,4 +258,4 @@ def fetch_once(engine: Engine, query: str, parameters: Mapping[str, object] | No
             cursor.execute(query, parameters or {})
             return cursor.fetchall()
 
-    return with_retries(work, "Reading the database", attempts=1)
+    return with_retries(work, say("reading_the_database"), attempts=1)

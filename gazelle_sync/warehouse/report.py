@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 class LoadReport:
     """What a load did. `rows` is how many live rows the table has now; `seconds` includes reading.
 
-    `proved` says whether what was read is all that there was.
+    `filled` rows only got values of columns that are new in the table. `proved` says whether what was read is all that
+    there was; `refused`, that Gazelle did not let us read the table, which may be so.
+    `page_sizes` has every size of a page that was asked for, in its order.
     """
 
     table: str
@@ -18,6 +20,7 @@ class LoadReport:
     expected: int = 0
     inserted: int = 0
     updated: int = 0
+    filled: int = 0
     unchanged: int = 0
     deleted: int = 0
     restored: int = 0
@@ -27,6 +30,8 @@ class LoadReport:
     rows: int = 0
     seconds: float = 0.0
     proved: bool = True
+    page_sizes: list[int] = field(default_factory=list)
+    refused: bool = False
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -36,6 +41,6 @@ class LoadReport:
     def __str__(self) -> str:
         return (
             f"{self.table}: {self.fetched} fetched, {self.inserted} inserted, {self.updated} updated, "
-            f"{self.unchanged} unchanged, {self.deleted} deleted, {self.restored} restored, {self.rejected} rejected, "
-            f"{self.api_requests} requests, {self.seconds:.1f} s"
+            f"{self.filled} filled, {self.unchanged} unchanged, {self.deleted} deleted, {self.restored} restored, "
+            f"{self.rejected} rejected, {self.api_requests} requests, {self.seconds:.1f} s"
         )

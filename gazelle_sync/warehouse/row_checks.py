@@ -15,10 +15,10 @@ from sqlalchemy import Engine
 
 from gazelle_sync.tables import TABLES, Scope, Table
 from gazelle_sync.tables.declaration import Rule
+from gazelle_sync.warehouse import guards
 from gazelle_sync.warehouse.connection import fetch
 from gazelle_sync.warehouse.schema import SCHEMA
 from gazelle_sync.warehouse.scope import condition
-from gazelle_sync.warehouse.tombstones import ROWS_TO_REFUSE, SHARE_TO_REFUSE
 
 
 @dataclass(frozen=True)
@@ -88,15 +88,20 @@ def row_checks(table: Table, zone: ZoneInfo, tables: Mapping[str, Table] = TABLE
     )
     yield RowCheck(
         "few_rows_vanished",
-        f"The last load marked no more than {SHARE_TO_REFUSE:.0%} of the table as deleted, or {ROWS_TO_REFUSE} rows.",
+        f"The last load marked no more than {guards.SHARE_TO_REFUSE:.0%} of the table as deleted, or "
+        f"{guards.ROWS_TO_REFUSE} rows, or half of a small table.",
         sql.SQL(
             "SELECT {key} FROM {target} t, (SELECT * FROM gazelle.sync_log WHERE table_name = %(table)s "
             "AND status <> 'error' ORDER BY finished_at DESC, id DESC LIMIT 1) log "
             # All that one load marks has the same moment, by the server's own clock.
             "WHERE t.deleted_at = (SELECT max(deleted_at) FROM {target}) "
-            "AND log.deleted > greatest(%(rows_to_refuse)s, %(share_to_refuse)s * (SELECT count(*) FROM {target}))"
-        ).format(key=key, target=target),
-        {"table": table.name, "rows_to_refuse": ROWS_TO_REFUSE, "share_to_refuse": SHARE_TO_REFUSE},
+            "AND log.deleted > {limit}"
+        ).format(
+            key=key,
+            target=target,
+            limit=sql.SQL(guards.LIMIT).format(rows=sql.SQL("(SELECT count(*) FROM {})").format(target)),
+        ),
+        {"table": table.name},
     )
     for check in table.all_checks:
         column = table.column(check.column)
@@ -129,7 +134,10 @@ def run_checks(engine: Engine, checks: Sequence[RowCheck]) -> dict[str, RowCheck
 
 
 def count_rows_in_scope(engine: Engine, table: Table, scope: Scope, tables: Mapping[str, Table] = TABLES) -> int:
-    """How many live records of the scope there are, those included that the last load could not store at all."""
+    """How many live records of the scope there are, those included that the last load could not store at all.
+
+    Without those of which the next night tells whether they are gone.
+    """
     within, parameters = condition(table, scope, tables)
     key = sql.SQL(" || '/' || ").join(sql.Identifier("t", name) for name in table.key)
     query = sql.SQL(
@@ -140,5 +148,8 @@ def count_rows_in_scope(engine: Engine, table: Table, scope: Scope, tables: Mapp
         "AND r.last_seen_at > coalesce((SELECT finished_at FROM gazelle.sync_log WHERE table_name = %(table)s "
         "AND status <> 'error' ORDER BY finished_at DESC OFFSET 1 LIMIT 1), '-infinity') "
         "AND NOT EXISTS (SELECT FROM {target} t WHERE {key} = r.external_id))"
+        " - "
+        "(SELECT count(*) FROM gazelle.deletion_candidates c JOIN {target} t ON {key} = c.external_id "
+        "WHERE c.table_name = %(table)s AND t.deleted_at IS NULL AND t.synced_at IS NOT NULL)"
     ).format(target=sql.Identifier(SCHEMA, table.name), within=within, key=key)
     return int(fetch(engine, query, {**parameters, "table": table.name})[1][0][0])

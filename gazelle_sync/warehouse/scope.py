@@ -13,8 +13,10 @@ from gazelle_sync.tables import Scope, Table, Type
 from gazelle_sync.warehouse.schema import SCHEMA
 
 
-def condition(table: Table, scope: Scope, tables: Mapping[str, Table]) -> tuple[sql.Composable, dict[str, object]]:
-    """Whether row `t` of the table belongs to the scope, and the condition's parameters.
+def condition(
+    table: Table, scope: Scope, tables: Mapping[str, Table], *, row: str = "t", prefix: str = ""
+) -> tuple[sql.Composable, dict[str, object]]:
+    """Whether `row` of the table belongs to the scope, and the condition's parameters, whose names begin with `prefix`.
 
     All rows of a table without a date do. A row whose date is null, or whose parent's is, belongs to none.
     """
@@ -24,12 +26,17 @@ def condition(table: Table, scope: Scope, tables: Mapping[str, Table]) -> tuple[
     owner = tables[table.references[relation[0]]] if relation else table
     bounds = {"start": scope.start} if scope.end is None else {"start": scope.start, "end": scope.end}
     is_moment = owner.column(name).type is Type.TIMESTAMP
-    parameters: dict[str, object] = {key: scope.start_of(day) if is_moment else day for key, day in bounds.items()}
-    within = sql.SQL("{row}.{date} >= %(start)s" + (" AND {row}.{date} < %(end)s" if scope.end else "")).format(
-        row=sql.Identifier("p" if relation else "t"), date=sql.Identifier(name)
+    parameters: dict[str, object] = {
+        prefix + key: scope.start_of(day) if is_moment else day for key, day in bounds.items()
+    }
+    within = sql.SQL("{row}.{date} >= {start}" + (" AND {row}.{date} < {end}" if scope.end else "")).format(
+        row=sql.Identifier("p" if relation else row),
+        date=sql.Identifier(name),
+        start=sql.Placeholder(prefix + "start"),
+        end=sql.Placeholder(prefix + "end"),
     )
     if relation:
-        within = sql.SQL("EXISTS (SELECT FROM {owner} p WHERE p.external_id = t.{relation} AND {within})").format(
-            owner=sql.Identifier(SCHEMA, owner.name), relation=sql.Identifier(relation[0]), within=within
+        within = sql.SQL("EXISTS (SELECT FROM {owner} p WHERE p.external_id = {relation} AND {within})").format(
+            owner=sql.Identifier(SCHEMA, owner.name), relation=sql.Identifier(row, relation[0]), within=within
         )
     return within, parameters

@@ -26,6 +26,7 @@ COUNTS = (
     "fetched",
     "inserted",
     "updated",
+    "filled",
     "unchanged",
     "deleted",
     "restored",
@@ -36,7 +37,10 @@ COUNTS = (
 
 
 def record_success(cursor: Cursor, run_id: str, report: LoadReport, started: datetime) -> None:
-    """Within the load's own transaction: the log never tells of a load that did not happen."""
+    """Within the load's own transaction: the log never tells of a load that did not happen.
+
+    `started` is when its reading began, by the database's clock.
+    """
     cursor.execute(
         f"""
         INSERT INTO gazelle.sync_log
@@ -57,9 +61,12 @@ def record_success(cursor: Cursor, run_id: str, report: LoadReport, started: dat
 
 
 def record_failure(
-    engine: Engine, *, run_id: str, table: str, scope: str, started: datetime, error: BaseException
+    engine: Engine, *, run_id: str, table: str, scope: str, started: datetime | None, error: BaseException
 ) -> None:
-    """The error itself is raised by whoever calls; a database that can't be told is logged, and no more."""
+    """The error itself is raised by whoever calls; a database that can't be told is logged, and no more.
+
+    `started` is None when it failed before its reading began.
+    """
     # What is no Exception ends the process: a signal, by whatever name it is raised.
     why = escape_unstorable(f"{type(error).__name__}: {error}") if isinstance(error, Exception) else say("interrupted")
     try:
@@ -67,7 +74,7 @@ def record_failure(
             cursor.execute(
                 """
                 INSERT INTO gazelle.sync_log (run_id, table_name, scope, status, started_at, finished_at, error)
-                VALUES (%s, %s, %s, 'error', %s, clock_timestamp(), %s)
+                VALUES (%s, %s, %s, 'error', coalesce(%s, now()), clock_timestamp(), %s)
                 """,
                 (run_id, table, scope, started, why),
             )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
@@ -14,39 +15,47 @@ from psycopg2.extras import execute_values
 
 from gazelle_sync.tables import Scope, Table
 from gazelle_sync.tables.declaration import ByParent, Missing, Settled
+from gazelle_sync.warehouse import guards
+from gazelle_sync.warehouse.overtaking import Knowledge
 from gazelle_sync.warehouse.schema import SCHEMA
 from gazelle_sync.warehouse.scope import condition
-from gazelle_sync.warehouse.target import Key, Target, fetch_one, listed
+from gazelle_sync.warehouse.target import Key, Target, listed
 
-# More than this share of a scope, and more than so many rows, are not marked as gone without being told to.
-SHARE_TO_REFUSE = 0.10
-ROWS_TO_REFUSE = 25
+COUNT_LIVE = "SELECT count(*) FROM {target} WHERE deleted_at IS NULL"
 
 
 @dataclass(frozen=True)
 class Unseen:
     """Stored records that a read did not show. `placeholders` of them were never more than an id.
 
+    `in_scope` live records belong to what was read, `in_table` to the table.
     `table_is_empty`: no record that a read missed is stored, and so none of them would be asked for.
     """
 
     missing: list[Missing]
     placeholders: set[Key]
     in_scope: int
+    in_table: int
     table_is_empty: bool = False
 
     @property
     def limit(self) -> float:
         """How many records may be marked as gone without being told to."""
-        return max(ROWS_TO_REFUSE, SHARE_TO_REFUSE * self.in_scope)
+        return guards.limit(self.in_scope, self.in_table)
 
 
 def find_unseen(
-    cursor: Cursor, target: Target, scope: Scope, tables: Mapping[str, Table], *, list_is_whole: bool
+    cursor: Cursor,
+    target: Target,
+    scope: Scope,
+    tables: Mapping[str, Table],
+    knowledge: Knowledge,
+    *,
+    list_is_whole: bool,
 ) -> Unseen:
     """Live records of the scope that are not staged (if the list was whole), and all placeholders that are not.
 
-    Those that are settled are left to reads of all history.
+    Those that are settled are left to reads of all history; those are left out of which somebody else knows more.
     """
     scope_is, parameters = condition(target.table, scope, tables)
     evidence = target.table.deletion_proved_by
@@ -60,26 +69,30 @@ def find_unseen(
             # A row without a key is no record of Gazelle's: people's own, in a table that was taken over.
             "SELECT t.synced_at IS NULL, ARRAY[{looked_for}]::text[], {t_key} FROM {target} t "
             "WHERE t.deleted_at IS NULL AND ({t_key}) IS NOT NULL AND (t.synced_at IS NULL OR {asked_for}) "
-            "AND NOT EXISTS (SELECT FROM staging s WHERE {same_key})",
+            "AND NOT {is_unsure} AND NOT EXISTS (SELECT FROM staging s WHERE {same_key})",
             looked_for=listed(looked_for, "t"),
             asked_for=asked_for,
+            is_unsure=knowledge.is_unsure,
         ),
-        parameters,
+        {**parameters, **knowledge.parameters},
     )
     found = cursor.fetchall()
     if not found:
-        return Unseen([], set(), in_scope=0)
+        return Unseen([], set(), in_scope=0, in_table=0)
     cursor.execute(
         target.compose(
-            "SELECT count(*) FROM {target} t WHERE t.deleted_at IS NULL AND t.synced_at IS NOT NULL AND {scope_is}",
+            "SELECT count(*) FILTER (WHERE {scope_is}), count(*) FROM {target} t "
+            "WHERE t.deleted_at IS NULL AND t.synced_at IS NOT NULL",
             scope_is=scope_is,
         ),
         parameters,
     )
+    (in_scope, in_table), *_ = cursor.fetchall()
     return Unseen(
         [Missing(tuple(key), next(iter(owners), None), tuple(owners[1:])) for _, owners, *key in found],
         placeholders={tuple(row[2:]) for row in found if row[0]},
-        in_scope=fetch_one(cursor),
+        in_scope=in_scope,
+        in_table=in_table,
     )
 
 
@@ -101,8 +114,9 @@ def stage_gone(cursor: Cursor, target: Target, gone: Sequence[Key]) -> None:
         execute_values(cursor, "INSERT INTO gone VALUES %s", gone)
 
 
-def mark_gone(cursor: Cursor, target: Target) -> None:
-    """Sets `deleted_at` of what `gone` has."""
+def mark_gone(cursor: Cursor, target: Target, asked_at: datetime) -> None:
+    """Sets `deleted_at` of what `gone` has to `asked_at`, when Gazelle began to be asked: so old is what is known."""
     cursor.execute(
-        target.compose("UPDATE {target} t SET deleted_at = now(), synced_at = now() FROM gone WHERE {same_gone}")
+        target.compose("UPDATE {target} t SET deleted_at = %s, synced_at = now() FROM gone WHERE {same_gone}"),
+        (asked_at,),
     )

@@ -34,6 +34,8 @@ OPTIONS = (
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
     "--window-size=1400,900",
+    # A name that somebody else owns, and has made point to this machine.
+    "--host-resolver-rules=MAP rebound.example 127.0.0.1",
 )
 
 

@@ -18,23 +18,23 @@ NIGHTLY = {"gazelle-sync/nightly": "true"}
 def test_a_failed_run_is_told_once_and_once_that_it_is_well_again(mirrored: Installation) -> None:
     instance = mirrored.instance
     with mirrored.failing(status=503):
-        run_id = instance.launch("users", "clients")
+        run_id = instance.launch("clients", "contacts")
         assert instance.run_ended(run_id)["status"] == "FAILURE"
-        text = mirrored.hears("users", "a échoué")
+        text = mirrored.hears("clients", "a échoué")
         # Another run that fails for the same reason, as the next night's would.
-        assert instance.run_ended(instance.launch("users"))["status"] == "FAILURE"
+        assert instance.run_ended(instance.launch("clients"))["status"] == "FAILURE"
     mirrored.settle()
-    # `clients` was not run, since what it builds on failed: there is nothing to say of it.
+    # `contacts` was not run, since what it builds on failed: there is nothing to say of it.
     assert len(mirrored.slack.texts) == 1
     assert f"{instance.url}/runs/{run_id}" in text
     assert "503" in text
     for part in ("Pourquoi", "Que faire", "depuis"[:2]):
         assert part in text
     (mail,) = mirrored.mailed()
-    assert "L’exécution de « users » a échoué" in " ".join(mail.replace("\xa0", " ").split())
+    assert "L’exécution de « clients » a échoué" in " ".join(mail.replace("\xa0", " ").split())
 
-    assert instance.run_ended(instance.launch("users"))["status"] == "SUCCESS"
-    mirrored.hears("users", "réussit")
+    assert instance.run_ended(instance.launch("clients"))["status"] == "SUCCESS"
+    mirrored.hears("clients", "réussit")
     mirrored.settle()
     assert (len(mirrored.slack.texts), len(mirrored.mail.mails)) == (2, 2)
     everything = " ".join([*mirrored.slack.texts, *mirrored.mailed()])

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 
 from gazelle_sync import cli
 from gazelle_sync.environment import settings as environment
+from gazelle_sync.ui.guard import own_origins
 from gazelle_sync_tests.daemon.instance import free_port
 from gazelle_sync_tests.hosting.servers import Server, binary, certificate
 from gazelle_sync_tests.project import COMMANDS, SOURCE, Project, running
@@ -88,6 +89,15 @@ def test_the_image_does_not_run_as_root_and_has_a_health_check() -> None:
     assert len(instructions("HEALTHCHECK")) == 1
 
 
+def test_whoever_starts_dagsters_webserver_in_the_image_starts_the_guarded_one() -> None:
+    (made,) = [line for line in instructions("RUN") if "pip install" in line]
+    assert made.endswith("&& ln -sf gazelle-sync-ui /venv/bin/dagster-webserver")
+    # What Dagster's Helm chart gives it.
+    chart = ["-h", "0.0.0.0", "-p", "3000", "-w", "/dagster-workspace/workspace.yaml"]
+    done = subprocess.run([COMMANDS / "gazelle-sync-ui", *chart, "--help"], capture_output=True, check=False)
+    assert done.returncode == 0
+
+
 @pytest.fixture
 def container(tmp_path: Path, emptied: Server) -> Project:
     """The image's folder and environment, with Dagster's records behind a socket as the compose file has them."""
@@ -110,7 +120,7 @@ def as_list(instruction: str) -> list[str]:
 def test_the_webserver_and_the_daemon_start_with_the_images_commands_and_are_found_healthy(container: Project) -> None:
     shutil.rmtree(container.root / "var")  # as on a disk that was just attached
     webserver = as_list(instructions("CMD")[0])
-    assert webserver[0] == "dagster-webserver"
+    assert webserver[0] == "gazelle-sync-ui"
     port = str(free_port())
     webserver[webserver.index("3000")] = port
     health = [part.replace(":3000/", f":{port}/") for part in as_list(instructions("HEALTHCHECK")[0])]
@@ -200,13 +210,25 @@ def test_the_crontab_runs_every_hour_what_runs_once_a_night_and_all_history_on_s
     assert lines == [f"0 * * * * {program} sync --if-due", f"30 3 * * 0 {program} sync --full"]
 
 
+# What stands behind the proxy: the guard, and in place of Dagster a server that says what came.
+BEHIND = """
+import sys
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from gazelle_sync.ui.guard import Guard, own_origins
+
+port, ui_url = sys.argv[1:]
+routes = [Route("/{path:path}", lambda request: PlainTextResponse("Dagster"), methods=["GET", "POST"])]
+uvicorn.run(Guard(Starlette(routes=routes), own_origins(int(port), ui_url)), port=int(port), log_level="error")
+"""
+
+
 @pytest.fixture
 def proxied(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """The documented nginx before something that answers on loopback: its address, and its certificate."""
+    """The documented nginx before the guard: its address, and its certificate."""
     nginx, openssl = binary("nginx", "nginx-light"), binary("openssl", "openssl")
-    page = tmp_path / "page"
-    page.mkdir()
-    (page / "server_info").write_text("Dagster")
     port, behind = free_port(), free_port()
     made = certificate(tmp_path)
     digest = subprocess.run([openssl, "passwd", "-apr1", "geheim"], capture_output=True, text=True, check=True).stdout
@@ -218,6 +240,7 @@ def proxied(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         "/etc/letsencrypt/live/sync.example.com/privkey.pem": str(made.with_suffix(".key")),
         "/etc/nginx/gazelle-sync.htpasswd": str(tmp_path / "passwords"),
         "127.0.0.1:3000": f"127.0.0.1:{behind}",
+        "server_name sync.example.com": "server_name localhost",
     }.items():
         assert ours in text
         text = text.replace(ours, theirs)
@@ -229,38 +252,45 @@ def proxied(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         f"user root; daemon off; pid {tmp_path}/pid; error_log {tmp_path}/errors; events {{}} "
         f"http {{ access_log off; {paths} {text} }}"
     )
-    served = subprocess.Popen(
-        [COMMANDS / "python", "-m", "http.server", str(behind), "--bind", "127.0.0.1", "--directory", page],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+    url = f"https://localhost:{port}"
+    served = subprocess.Popen([COMMANDS / "python", "-c", BEHIND, str(behind), url], text=True)
     started = subprocess.Popen([nginx, "-c", tmp_path / "nginx.conf", "-p", tmp_path], text=True)
     with running(served), running(started):
-        yield f"https://localhost:{port}", made
+        yield url, made
         # In order, or its workers stay behind.
         started.terminate()
         started.wait(10)
 
 
-def test_the_reverse_proxy_lets_nobody_in_without_a_password(proxied: tuple[str, Path]) -> None:
+def test_the_reverse_proxy_lets_nobody_in_without_a_password_nor_a_foreign_page_with_one(
+    proxied: tuple[str, Path],
+) -> None:
     url, made = proxied
 
-    def ask(**options: Any) -> requests.Response | None:
+    def ask(method: str = "GET", path: str = "/server_info", **options: Any) -> requests.Response | None:
         try:
-            return requests.get(f"{url}/server_info", verify=str(made), timeout=5, **options)
+            return requests.request(method, url + path, verify=str(made), timeout=5, **options)
         except requests.ConnectionError:
             return None
 
     patiently(lambda: ask() is not None, "nginx to answer")
     assert ask().status_code == 401  # type: ignore[union-attr]
     assert ask(auth=("anna", "sesame")).status_code == 401  # type: ignore[union-attr]
+    anna = ("anna", "geheim")
 
     def let_in() -> bool:
-        answer = ask(auth=("anna", "geheim"))
+        answer = ask(auth=anna)
         return answer is not None and answer.text == "Dagster"
 
     patiently(let_in, "what is behind it")
+    # A browser sends the password for whichever page asks.
+    for headers, status in (({"Origin": url}, 200), ({"Origin": "https://elsewhere.example"}, 403)):
+        assert ask("POST", "/graphql", auth=anna, headers=headers).status_code == status  # type: ignore[union-attr]
+    assert ask("GET", "/graphql?query=mutation", auth=anna).status_code == 405  # type: ignore[union-attr]
+    # nginx itself answers to no other name, whether TLS or the request gives it.
+    assert ask(auth=anna, headers={"Host": "rebound.example"}).status_code == 421  # type: ignore[union-attr]
+    with pytest.raises(requests.ConnectionError):
+        requests.get(url.replace("localhost", "127.0.0.1"), verify=str(made), timeout=5, auth=anna)
 
 
 # -- a cluster --------------------------------------------------------------------------------------------------------
@@ -274,7 +304,13 @@ def test_the_values_for_dagsters_chart_launch_runs_as_jobs_with_the_same_image_a
     assert deployment["env"] == {"GAZELLE_TOKEN_FILE": "postgres"}
     assert values["runLauncher"]["type"] == "K8sRunLauncher"
     assert values["dagsterDaemon"]["runCoordinator"]["config"] == {"queuedRunCoordinator": {"maxConcurrentRuns": 1}}
-    assert values["dagsterWebserver"]["service"]["type"] == "ClusterIP"
+    webserver = values["dagsterWebserver"]
+    assert webserver["image"] == deployment["image"]
+    assert webserver["service"] == {"type": "ClusterIP", "port": 3000}
+    probe = webserver["readinessProbe"]["httpGet"]
+    (header,) = probe["httpHeaders"]
+    assert header["value"] in own_origins(webserver["service"]["port"], environment.DEFAULTS["DAGSTER_UI_URL"])
+    assert probe["port"] == webserver["service"]["port"]
     ours = yaml.safe_load((SOURCE / "dagster.yaml").read_text())
     for theirs, mine in {
         "startTimeoutSeconds": "start_timeout_seconds",

@@ -22,7 +22,7 @@ from gazelle_sync_tests.project import COMMANDS, PATIENCE, SOURCE, Project, runn
 
 PAGES = [*(SOURCE / "docs").glob("*.md"), SOURCE / "README.md", SOURCE / "README.fr.md"]
 SETUP = (SOURCE / "docs/setup.md").read_text()
-FRENCH = (SOURCE / "docs/installation.md").read_text()
+FRENCH = (SOURCE / "docs/setup.fr.md").read_text()
 
 # What the walk below executes, besides SQL.
 WALKED = [

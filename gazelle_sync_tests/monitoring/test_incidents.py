@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -36,9 +37,10 @@ from gazelle_sync.jobs import NIGHTLY_TAG
 from gazelle_sync.monitoring import incidents, memory
 from gazelle_sync.monitoring.incidents import Watcher
 from gazelle_sync.monitoring.under_way import find_left_runs, mark_under_way
+from gazelle_sync.partitions import ROLLING_MONTHS_AHEAD, months_later
 from gazelle_sync.translations import speak
 from gazelle_sync_tests.alerts.servers import Webhook
-from gazelle_sync_tests.conftest import TORONTO, query_rows
+from gazelle_sync_tests.conftest import NOW, TORONTO, query_rows
 
 Look = Callable[[], list[str]]
 
@@ -342,6 +344,53 @@ def test_dagster_s_records_that_can_not_be_used_hide_no_stale_table(
     with pytest.raises(DatabaseError):
         look()
     assert ["The table “users”" in text for text in webhook.texts] == [True]
+
+
+# -- what was covered -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def logged(engine: Engine) -> Callable[..., None]:
+    """Writes a load of `appointments` into the log."""
+
+    def logged(ago: timedelta, scope: str = "all", proved: bool = True) -> None:
+        at = datetime.now(timezone.utc) - ago
+        query_rows(
+            engine,
+            "INSERT INTO gazelle.sync_log (run_id, table_name, scope, status, started_at, finished_at, proved) "
+            "VALUES ('r', 'appointments', %s, 'success', %s, %s, %s)",
+            *(scope, at, at, proved),
+        )
+
+    return logged
+
+
+def test_a_gap_is_told_though_this_month_was_read_since(look: Look, logged: Callable[..., None]) -> None:
+    logged(timedelta(days=100))
+    logged(timedelta(minutes=5), f"{NOW.replace(day=1)}..{(NOW.replace(day=1) + timedelta(days=32)).replace(day=1)}")
+    (text,) = look()
+    assert "appointments" in text
+    assert "since then something was not read, or not read whole" in text
+    assert look() == []
+    logged(timedelta(minutes=1))
+    assert len(look()) == 1
+
+
+def test_what_was_never_proved_whole_is_told(look: Look, logged: Callable[..., None]) -> None:
+    logged(timedelta(minutes=5), proved=False)
+    (text,) = look()
+    assert "but never proved whole" in text
+
+
+def test_what_a_night_has_read_is_fresh_until_the_next_one_also_when_a_month_begins(
+    look: Look, logged: Callable[..., None]
+) -> None:
+    logged(timedelta(days=6))
+    # As a night of last month has read it: to the end of the month that is 18 months after that.
+    logged(
+        timedelta(hours=25), f"{(NOW - timedelta(days=70)).replace(day=1)}..{months_later(NOW, ROLLING_MONTHS_AHEAD)}"
+    )
+    assert look() == []
 
 
 # -- runs that broke off ----------------------------------------------------------------------------------------------

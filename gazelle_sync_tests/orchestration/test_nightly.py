@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from types import ModuleType
 from typing import Any
 
 import pytest
-from dagster import AssetKey, DagsterInstance, Definitions, ExecuteInProcessResult
+from dagster import AssetKey, DagsterInstance, Definitions, ExecuteInProcessResult, PartitionKeyRange
 
+from gazelle_sync.monitoring.status import read_status
 from gazelle_sync.sandbox import Fault, Sandbox
 from gazelle_sync.tables import TABLES, dependencies
 from gazelle_sync.tables.declaration import Nested
-from gazelle_sync_tests.conftest import TORONTO
+from gazelle_sync_tests.conftest import NOW, TORONTO
 
 Rows = Callable[..., list[dict[str, Any]]]
 Night = Callable[[], ExecuteInProcessResult]
@@ -25,21 +26,40 @@ def night(
     definitions: ModuleType, defs: Definitions, instance: DagsterInstance, configured: pytest.MonkeyPatch, engine: Any
 ) -> Night:
     """Runs what the nightly schedule would run now."""
-    from gazelle_sync.jobs import PARTITIONED, nightly_tags
+    from gazelle_sync.jobs import nightly_tags
     from gazelle_sync.schedules import read_due
 
     def night() -> ExecuteInProcessResult:
-        today = datetime.now(TORONTO).date()
         with definitions.postgres.process_config_and_initialize_cm() as database:
-            due = read_due(database, definitions.partitions, PARTITIONED, today)
+            due = read_due(database, definitions.partitions, TABLES, datetime.now(TORONTO))
         return defs.resolve_job_def("sync").execute_in_process(
             instance=instance,
-            asset_selection=[AssetKey(["gazelle", name]) for name in TABLES],
-            tags=dict(nightly_tags(due)),
+            asset_selection=[AssetKey(["gazelle", name]) for name in due.tables],
+            tags=dict(nightly_tags(due.months)),
             raise_on_error=False,
         )
 
     return night
+
+
+@pytest.fixture
+def run_months(
+    defs: Definitions, instance: DagsterInstance, configured: pytest.MonkeyPatch
+) -> Callable[[date, date], ExecuteInProcessResult]:
+    """Runs the dated tables for some months, as a backfill does."""
+    from gazelle_sync.jobs import range_tags
+
+    return lambda first, last: defs.resolve_job_def("sync").execute_in_process(
+        instance=instance,
+        asset_selection=[AssetKey(["gazelle", name]) for name in DATED],
+        tags=dict(range_tags(PartitionKeyRange(str(first), str(last)))),
+    )
+
+
+def an_entry(live: Sandbox) -> dict[str, Any]:
+    """What an entry of the timeline has, as another one has it."""
+    entry = next(iter(live.account.timeline.values()))
+    return {name: value for name, value in entry.items() if name not in ("id", "occurredAt")}
 
 
 @pytest.fixture
@@ -134,6 +154,50 @@ def test_a_dated_table_that_was_never_read_whole_is_read_whole_alone(
         # The next night also asks for what the table that caught up refers to, by id.
         assert caught_up[name] <= usual[name] < whole[name]
     assert caught_up[behind] > usual[behind]
+
+
+# -- a gap is a gap ---------------------------------------------------------------------------------------------------
+
+
+def test_after_a_hundred_days_a_backfill_of_this_month_hides_nothing_from_the_next_night(
+    night: Night, run_months: Callable[..., ExecuteInProcessResult], rows: Rows, engine: Any, live: Sandbox
+) -> None:
+    assert night().success
+    rows(
+        "UPDATE gazelle.sync_log SET started_at = started_at - interval '100 days', "
+        "finished_at = finished_at - interval '100 days'"
+    )
+    entry = live.account.add("timeline", {"occurredAt": f"{NOW - timedelta(days=70)}T15:00:00Z", **an_entry(live)})
+    month = NOW.replace(day=1)
+    assert run_months(month, month).success
+    fresh = read_status(engine, TABLES).fresh
+    assert {fresh[name] for name in DATED} == {False}
+    find = "SELECT external_id FROM gazelle.timeline_entries WHERE external_id = %s"
+    assert rows(find, entry["id"]) == []
+    assert night().success
+    assert rows(find, entry["id"]) == [{"external_id": entry["id"]}]
+    assert set(read_status(engine, TABLES).fresh.values()) == {True}
+    del live.account.timeline[entry["id"]]
+
+
+def test_what_could_not_be_proved_whole_is_not_up_to_date_and_does_not_cost_the_next_night(
+    night: Night, rows: Rows, engine: Any, live: Sandbox
+) -> None:
+    fault = live.faults.add(Fault("total_count", times=None, match="query timeline_entries"))
+    try:
+        assert night().success
+        whole = requests_of(rows)["timeline_entries"]
+        assert read_status(engine, TABLES).fresh["timeline_entries"] is False
+        assert night().success
+        assert requests_of(rows)["timeline_entries"] < whole
+    finally:
+        live.faults.remove(fault)
+    assert night().success
+    # What is older was never proved; the weekly run does that.
+    assert read_status(engine, TABLES).fresh["timeline_entries"] is False
+
+
+# -- what it costs ----------------------------------------------------------------------------------------------------
 
 
 def test_a_night_asks_one_question_more_than_its_tables_do(night: Night, rows: Rows, live: Sandbox) -> None:

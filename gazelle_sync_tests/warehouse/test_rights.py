@@ -8,9 +8,11 @@ import pytest
 from gazelle_sync import warehouse
 from gazelle_sync.tables import TABLES
 from gazelle_sync.warehouse.connection import transaction
+from gazelle_sync.warehouse.schema import metadata
 from gazelle_sync_tests.warehouse.canned import shown
 
-RELATIONS = [*TABLES, "sync_log", "rejected_rows", "row_changes", "upcoming_appointment_changes"]
+BESIDE = ["sync_log", "rejected_rows", "row_changes", "deletion_candidates", "account", "new_columns"]
+RELATIONS = [*TABLES, *BESIDE, "upcoming_appointment_changes"]
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def test_row_level_security_is_on_for_every_table_from_its_creation(engine, rows
         SELECT relname, relrowsecurity FROM pg_class
         WHERE relnamespace = 'gazelle'::regnamespace AND relkind IN ('r', 'p')
         """)
-    assert {row["relname"] for row in found} == {*TABLES, "sync_log", "rejected_rows", "row_changes", "oauth_token"}
+    assert {row["relname"] for row in found} == {table.name for table in metadata().tables.values()}
     assert all(row["relrowsecurity"] for row in found)
 
 
