@@ -31,6 +31,9 @@ from gazelle_sync.schedules import NIGHTLY_AT, Due, read_due
 from gazelle_sync.tables import Cadence, Table
 from gazelle_sync.translations import say
 
+# Nobody starts a run of this process again, though Dagster would say on its record that it means to.
+NEVER_RETRIED = {"dagster/max_retries": "0"}
+
 Resource = TypeVar("Resource", bound=ConfigurableResource[Any])
 
 
@@ -113,7 +116,7 @@ def run_job(due: Due, *, nightly: bool, allow_mass_delete: bool) -> Outcome:
                 instance=instance,
                 run_id=run_id,
                 asset_selection=[asset_key(name) for name in names],
-                tags=dict(tags),
+                tags={**tags, **NEVER_RETRIED},
                 run_config={
                     "ops": ops if allow_mass_delete else {},
                     # The summary tells what happened; the whole story is in the log file and the UI.

@@ -7,7 +7,7 @@ said twice and nothing is missed while neither ran. Keep out: how it is said and
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
@@ -62,20 +62,21 @@ def make_watcher(instance: DagsterInstance, postgres: PostgresResource, alerts: 
     """As the environment configures it."""
     settings = alerts.settings()
     memory = settings.var / "watch.json"
-    return Watcher(instance, postgres.engine(), alerts.alerts(), memory, settings.ui_url, tables=settings.tables)
+    return Watcher(instance, postgres.engine, alerts.alerts(), memory, settings.ui_url, tables=settings.tables)
 
 
 class Watcher:
     """Looks at an instance and a database, and raises and clears incidents.
 
     `memory` is a file, and the folder `runs` beside it has what is under way; `ui_url` is where the Dagster UI is, for
-    links; `tables` are those that are read. What is to be told to the outside watcher is noted in the memory.
+    links; `tables` are those that are read. An `engine` that can't be had (`WarehouseError`) hides nothing but what
+    the database would say. What is to be told to the outside watcher is noted in the memory.
     """
 
     def __init__(
         self,
         instance: DagsterInstance,
-        engine: Engine,
+        engine: Callable[[], Engine],
         alerts: Alerts,
         memory: Path,
         ui_url: str,
@@ -116,8 +117,13 @@ class Watcher:
             if left.tables:
                 not_run = self._find_not_run(left.run_id, left.tables)
                 why = say_with_tables(say("broke_off"), not_run)
-                now = datetime.now(timezone.utc)
-                self._open(Kind.RUN_FAILED, f"run:{SYNC.name}", SYNC.name, now, why, left.run_id)
+                link = self._link(left.run_id)
+                incident = Incident(
+                    Kind.RUN_FAILED, f"run:{SYNC.name}", SYNC.name, datetime.now(timezone.utc), why, link
+                )
+                if not self._alerts.open(incident):
+                    # The run itself could still say why it failed, and not what it left.
+                    self._alerts.announce(incident)
             run = self._instance.get_run_by_id(left.run_id)
             if run and not run.is_finished:
                 self._instance.report_run_failed(run, say("broke_off"))
@@ -225,7 +231,7 @@ class Watcher:
     def _find_not_run(self, run_id: str, tables: Sequence[str]) -> list[str]:
         """Those of a run's tables that its log has no line of; all where the log can't be read."""
         try:
-            logged = {line["table_name"] for line in warehouse.read_run_log(self._engine, run_id)}
+            logged = {line["table_name"] for line in warehouse.read_run_log(self._engine(), run_id)}
         except warehouse.WarehouseError as error:
             logger.warning("%s", error)
             logged = set()
@@ -287,7 +293,7 @@ class Watcher:
     def _look_for_stale_tables(self) -> None:
         """By the log, which knows what a load covered: the backfill of an old month makes nothing fresh."""
         try:
-            coverage = warehouse.read_coverage(self._engine, self._tables)
+            coverage = warehouse.read_coverage(self._engine(), self._tables)
         except warehouse.WarehouseError as error:
             # A run that can't reach the database fails, and that is told.
             logger.warning(say("stale_not_known", why=error))

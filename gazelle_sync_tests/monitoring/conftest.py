@@ -42,7 +42,7 @@ def look(
 ) -> Callable[[], list[str]]:
     """Looks, sends, and returns what was sent by this look."""
     alerts = Alerts(channels_from(webhook.url, "", ""), tmp_path / "alerts.json", "en", TORONTO)
-    watch = Watcher(instance, engine, alerts, tmp_path / "watch.json", "http://ui.test/")
+    watch = Watcher(instance, lambda: engine, alerts, tmp_path / "watch.json", "http://ui.test/")
 
     def look() -> list[str]:
         before = len(webhook.texts)
