@@ -169,9 +169,14 @@ def transaction(engine: Engine) -> Iterator[Cursor]:
 
 
 def fetch(
-    engine: Engine, query: str | sql.Composable, parameters: Mapping[str, object]
+    engine: Engine,
+    query: str | sql.Composable,
+    parameters: Mapping[str, object],
+    *,
+    what: str = "",
+    attempts: int = ATTEMPTS,
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """The names of a query's columns, and its rows: one message. Raises `WarehouseError`."""
+    """The names of a query's columns, and its rows: one message. Raises `WarehouseError`, which says `what` failed."""
     # Statements of one message are one transaction (PostgreSQL manual, "Multiple Statements in a Simple Query").
     message = sql.SQL(f"{SETTINGS}; ") + (query if isinstance(query, sql.Composable) else sql.SQL(query))
 
@@ -182,7 +187,7 @@ def fetch(
             connection.autocommit = False
             return [column.name for column in cursor.description or ()], cursor.fetchall()
 
-    return with_retries(work, say("reading_the_database"))
+    return with_retries(work, what or say("reading_the_database"), attempts)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from gazelle_sync.tables import TABLES, Table
 from gazelle_sync.translations import say
-from gazelle_sync.warehouse.connection import WarehouseError, transaction, with_retries
+from gazelle_sync.warehouse.connection import ATTEMPTS, WarehouseError, fetch
 from gazelle_sync.warehouse.schema import SCHEMA, metadata
 
 # What every load writes to, beside its own table.
@@ -61,16 +61,10 @@ class Leftover:
 
 
 def look(
-    engine: Engine, tables: Mapping[str, Table], names: Sequence[str], what: str, *, attempts: int
+    engine: Engine, tables: Mapping[str, Table], names: Sequence[str], *, what: str = "", attempts: int = ATTEMPTS
 ) -> tuple[datetime, list[Leftover]]:
     """The database's clock, and what is left over in the tables of these names: one trip. Raises `WarehouseError`."""
-
-    def work() -> list[tuple[Any, ...]]:
-        with transaction(engine) as cursor:
-            cursor.execute(LOOK, {"tables": list(names)})
-            return cursor.fetchall()
-
-    (_, *_, clock), *found = with_retries(work, what, attempts)
+    _, ((_, *_, clock), *found) = fetch(engine, LOOK, {"tables": list(names)}, what=what, attempts=attempts)
     return clock, list(find_leftovers(found, tables))
 
 
@@ -117,7 +111,7 @@ def quote(name: str) -> str:
 def check_leftovers(engine: Engine, tables: Mapping[str, Table] = TABLES) -> None:
     """Raises `WarehouseError` with all that is left over in any table, and the statements that mend it."""
     names = [table.name for table in metadata(tables).tables.values()]
-    _, found = look(engine, tables, names, say("reading_the_database"), attempts=1)
+    _, found = look(engine, tables, names, attempts=1)
     if found:
         raise WarehouseError(
             say(
@@ -128,10 +122,10 @@ def check_leftovers(engine: Engine, tables: Mapping[str, Table] = TABLES) -> Non
         )
 
 
-def start_reading(engine: Engine, table: Table, tables: Mapping[str, Table], what: str, attempts: int) -> datetime:
+def start_reading(engine: Engine, table: Table, tables: Mapping[str, Table], what: str) -> datetime:
     """The database's clock, right before a table is read. Raises `WarehouseError` when the table can't be loaded."""
     declared = {**tables, table.name: table}
-    clock, found = look(engine, declared, (table.name, *WRITTEN_BY_ALL), what, attempts=attempts)
+    clock, found = look(engine, declared, (table.name, *WRITTEN_BY_ALL), what=what)
     if broken := [each for each in found if each.certain]:
         raise WarehouseError(
             say(

@@ -38,7 +38,7 @@ from gazelle_sync.warehouse import (
     tombstones,
 )
 from gazelle_sync.warehouse.comparison import Difference
-from gazelle_sync.warehouse.connection import ATTEMPTS, transaction, with_retries
+from gazelle_sync.warehouse.connection import transaction, with_retries
 from gazelle_sync.warehouse.leftovers import start_reading
 from gazelle_sync.warehouse.overtaking import Knowledge, LaterLoad, Standing, lock_and_look
 from gazelle_sync.warehouse.rejects import RejectLike
@@ -169,7 +169,7 @@ class Load:
     def run(self) -> LoadReport:
         began = time.monotonic()
         what = say("loading", table=self.table.name)
-        self.read_from = start_reading(self.engine, self.table, self.tables, what, ATTEMPTS)
+        self.read_from = start_reading(self.engine, self.table, self.tables, what)
         self.read()
         outcome = with_retries(self.attempt, what)
         if isinstance(outcome, Unseen):

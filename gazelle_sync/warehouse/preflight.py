@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql as pg
 
 from gazelle_sync.tables import TABLES, Table
 from gazelle_sync.translations import say
-from gazelle_sync.warehouse.connection import WarehouseError, describe_error, transaction, with_retries
+from gazelle_sync.warehouse.connection import WarehouseError, describe_error, fetch, transaction, with_retries
 from gazelle_sync.warehouse.schema import OWNER_ONLY, SCHEMA, metadata
 
 # Declared type → what does as well: it holds every value that the sync writes.
@@ -252,10 +252,4 @@ def repeat_statement(pattern: str, names: list[str]) -> str:
 
 def fetch_once(engine: Engine, query: str, parameters: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
     """Asked once: whoever asks for a check waits in front of it."""
-
-    def work() -> list[tuple[Any, ...]]:
-        with transaction(engine) as cursor:
-            cursor.execute(query, parameters or {})
-            return cursor.fetchall()
-
-    return with_retries(work, say("reading_the_database"), attempts=1)
+    return fetch(engine, query, parameters or {}, attempts=1)[1]

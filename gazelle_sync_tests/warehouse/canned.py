@@ -58,6 +58,7 @@ class Canned:
     unproved: Mapping[str, str] = field(default_factory=dict)
     asked_for: list[Missing] = field(default_factory=list)
     reads: int = 0
+    is_refused: bool = False
 
     @property
     def seen(self) -> int:
