@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -149,7 +150,7 @@ def test_a_table_that_fails_fails_the_run_and_leaves_its_reason_in_the_log(run: 
 
 
 def test_a_run_opens_a_connection_for_each_table_and_holds_none_while_the_api_is_being_read(
-    run: Run, live: Sandbox, database_url: str
+    run: Run, empty_engine: Any, live: Sandbox, database_url: str
 ) -> None:
     watcher = warehouse.connect(database_url, keep_open=True)
     ours = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'gazelle-sync'"
@@ -160,9 +161,14 @@ def test_a_run_opens_a_connection_for_each_table_and_holds_none_while_the_api_is
         if isinstance(connection, psycopg2.extensions.connection):
             opened.append(connection)
 
-    fault = live.faults.add(
-        Fault("mutate", times=None, mutate=lambda _: held.append(len(query_rows(watcher, f"SELECT {ours}"))))
-    )
+    def look(_: object) -> None:
+        # A server's process takes a moment to end.
+        until = time.monotonic() + 1
+        while (now := len(query_rows(watcher, f"SELECT {ours}"))) > held[0] and time.monotonic() < until:
+            time.sleep(0.005)
+        held.append(now)
+
+    fault = live.faults.add(Fault("mutate", times=None, mutate=look))
     event.listen(Pool, "connect", count)
     try:
         assert run(*TABLES, months=(MONTH, NEXT)).success
