@@ -1355,7 +1355,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "failed_channel": (
         "{channel}: {waiting} alert(s) could not be sent and are kept for the next time (tried {tries} times): {why}",
-        "{channel} : {waiting} alerte(s) n’ont pas pu être envoyées et sont gardées pour la prochaine fois ({tries} essais) : {why}",
+        "{channel} : {waiting} alerte(s) en attente, gardée(s) pour la prochaine fois (essais : {tries}) : {why}",
     ),
     "no_answer": (
         "{what} gave no answer ({why})",
