@@ -17,7 +17,6 @@ from gazelle_sync.environment.settings import Misconfigured
 from gazelle_sync.gazelle import GazelleError, NotAuthorized, Refused
 from gazelle_sync.gazelle.errors import Retryable
 from gazelle_sync.redaction import LogFormatter, PlainError, find_passwords, make_printable
-from gazelle_sync.translations import speak
 from gazelle_sync.warehouse import WarehouseError
 from gazelle_sync_tests.project import Project
 
@@ -26,12 +25,6 @@ HALVES = ("MARKpa", "MARKss", "MARKword")
 PASTED = "u:MARKpa@MARKss/MARKword@host"
 NASTY = "\x1b[31mred\x07 \x00 \u202egnp.exe\u202c \ud800 \x9b2J end"
 UNSEEN = "\x1b\x07\x00\u202e\u202c\ud800\x9b"
-
-
-@pytest.fixture(autouse=True)
-def nothing_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_hidden", set())
-    speak("en")
 
 
 def test_a_database_string_that_can_be_read_in_two_ways_is_refused_and_shows_no_part_of_itself() -> None:
