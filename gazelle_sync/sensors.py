@@ -22,6 +22,7 @@ from gazelle_sync.monitoring import records
 from gazelle_sync.monitoring.heartbeat import give_sign_of_life
 from gazelle_sync.monitoring.incidents import make_watcher
 from gazelle_sync.resources import AlertsResource, PostgresResource
+from gazelle_sync.translations import say
 
 
 @sensor(
@@ -31,11 +32,11 @@ from gazelle_sync.resources import AlertsResource, PostgresResource
 )
 def watch(context: SensorEvaluationContext, postgres: PostgresResource, alerts: AlertsResource) -> SkipReason:
     if not alerts.is_on():
-        return SkipReason("No alert is configured: SLACK_WEBHOOK_URL, ALERT_EMAIL_TO with SMTP_URL, or HEARTBEAT_URL.")
+        return SkipReason(say("no_alert_configured"))
     make_watcher(context.instance, postgres, alerts).look()
     settings = alerts.settings()
     give_sign_of_life(settings.var / "watch.json", settings.heartbeat_url)
-    return SkipReason("Looked.")
+    return SkipReason(say("looked"))
 
 
 @sensor(
@@ -45,9 +46,9 @@ def watch(context: SensorEvaluationContext, postgres: PostgresResource, alerts: 
 )
 def deliver_alerts(alerts: AlertsResource) -> SkipReason:
     if not alerts.is_on():
-        return SkipReason("No alert is configured.")
+        return SkipReason(say("no_alert_configured"))
     alerts.deliver()
-    return SkipReason("All is sent.")
+    return SkipReason(say("all_is_sent"))
 
 
 @sensor(
@@ -60,10 +61,10 @@ def renew_status_page(context: SensorEvaluationContext) -> RunRequest | SkipReas
     nights = RunsFilter(statuses=records.ENDED, tags={NIGHTLY_TAG: "true"})
     last = context.instance.get_run_records(nights, limit=1)
     if not last:
-        return SkipReason("No nightly run has ended yet.")
+        return SkipReason(say("no_night_yet"))
     night = last[0].dagster_run.run_id
     if context.cursor == night:
-        return SkipReason("The page is of the last nightly run, or later.")
+        return SkipReason(say("page_is_of_last_night"))
     context.update_cursor(night)
     return RunRequest(run_key=night)
 
@@ -75,4 +76,4 @@ def renew_status_page(context: SensorEvaluationContext) -> RunRequest | SkipReas
 )
 def forget_old_runs(context: SensorEvaluationContext) -> SkipReason:
     forgotten = records.forget_old_runs(context.instance, datetime.now(timezone.utc))
-    return SkipReason(f"Forgot {forgotten} runs.")
+    return SkipReason(say("forgot_runs", count=forgotten))

@@ -1261,6 +1261,34 @@ TEXTS: dict[str, tuple[str, str]] = {
         "interrupted; not run: {tables}",
         "interrompue ; tables non exécutées : {tables}",
     ),
+    "no_alert_configured": (
+        "No alert is configured: SLACK_WEBHOOK_URL, ALERT_EMAIL_TO with SMTP_URL, or HEARTBEAT_URL.",
+        "Aucune alerte n’est configurée : SLACK_WEBHOOK_URL, ALERT_EMAIL_TO avec SMTP_URL, ou HEARTBEAT_URL.",
+    ),
+    "looked": (
+        "Looked.",
+        "C’est vérifié.",
+    ),
+    "all_is_sent": (
+        "All is sent.",
+        "Tout est envoyé.",
+    ),
+    "no_night_yet": (
+        "No nightly run has ended yet.",
+        "Aucune exécution de nuit n’est encore terminée.",
+    ),
+    "page_is_of_last_night": (
+        "The page is of the last nightly run, or later.",
+        "La page date de la dernière nuit, ou d’après.",
+    ),
+    "forgot_runs": (
+        "Forgot {count} runs.",
+        "{count} exécutions oubliées.",
+    ),
+    "state_set_aside": (
+        "{path} could not be understood ({why}) and is now {now}",
+        "{path} est incompréhensible ({why}) et s’appelle désormais {now}",
+    ),
     "found": (
         "{what}: {value}",
         "{what} : {value}",
@@ -1327,7 +1355,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "failed_channel": (
         "{channel}: {waiting} alert(s) could not be sent and are kept for the next time (tried {tries} times): {why}",
-        "{channel} : {waiting} alerte(s) n’ont pas pu être envoyées et sont gardées pour la prochaine fois ({tries} essais) : {why}",
+        "{channel} : {waiting} alerte(s) en attente, gardée(s) pour la prochaine fois (essais : {tries}) : {why}",
     ),
     "no_answer": (
         "{what} gave no answer ({why})",

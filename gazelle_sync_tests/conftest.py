@@ -22,7 +22,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
-from gazelle_sync import warehouse
+from gazelle_sync import redaction, warehouse
 from gazelle_sync.environment import embedded
 from gazelle_sync.environment import settings as environment
 from gazelle_sync.gazelle import ApiKey, Client, Snapshot
@@ -30,6 +30,7 @@ from gazelle_sync.gazelle.transport import Transport
 from gazelle_sync.sandbox import Account, Sandbox
 from gazelle_sync.tables import TABLES, Scope
 from gazelle_sync.tables.declaration import Cadence
+from gazelle_sync.translations import speak
 from gazelle_sync.warehouse import LoadReport
 from gazelle_sync.warehouse.connection import transaction
 
@@ -52,6 +53,14 @@ def folder_for_postgres() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="gazelle-sync-tests-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def own_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a process knows of itself, its secrets and its language, is each test's own."""
+    monkeypatch.setattr(redaction, "_hidden", set())
+    yield
+    speak("en")
 
 
 @pytest.fixture(scope="session")

@@ -27,11 +27,6 @@ NASTY = "\x1b[31mred\x07 \x00 \u202egnp.exe\u202c \ud800 \x9b2J end"
 UNSEEN = "\x1b\x07\x00\u202e\u202c\ud800\x9b"
 
 
-@pytest.fixture(autouse=True)
-def nothing_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_hidden", set())
-
-
 def test_a_database_string_that_can_be_read_in_two_ways_is_refused_and_shows_no_part_of_itself() -> None:
     for string in (
         f"postgresql://{PASTED}/db",

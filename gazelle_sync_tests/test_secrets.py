@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
 from gazelle_sync.sandbox import Fault, Sandbox
+from gazelle_sync_tests.alerts.servers import Webhook
 from gazelle_sync_tests.conftest import query_rows
 from gazelle_sync_tests.project import Ended, Project
 
@@ -22,7 +24,16 @@ THEIR_PLACES = ("config/token.json", ".env")
 
 
 @pytest.fixture
-def project(tmp_path: Path, sandbox: Sandbox, empty_engine: Engine, database_url: str) -> Project:
+def webhook() -> Iterator[Webhook]:
+    """A Slack that knows of no such hook, and repeats what it was asked for."""
+    webhook = Webhook()
+    webhook.status, webhook.answer = 404, f"no hook /services/{SLACK}"
+    yield webhook
+    webhook.stop()
+
+
+@pytest.fixture
+def project(tmp_path: Path, sandbox: Sandbox, empty_engine: Engine, database_url: str, webhook: Webhook) -> Project:
     url = make_url(database_url)
     if url.password is None:
         # The server trusts whoever comes from this machine, so any password will do.
@@ -34,7 +45,7 @@ def project(tmp_path: Path, sandbox: Sandbox, empty_engine: Engine, database_url
         GAZELLE_CLIENT_SECRET=sandbox.client_secret,
         GAZELLE_REQUESTS_PER_SECOND="1000",
         SUPABASE_DB_URL=url.render_as_string(hide_password=False),
-        SLACK_WEBHOOK_URL=f"http://127.0.0.1:9/services/{SLACK}",
+        SLACK_WEBHOOK_URL=f"http://127.0.0.1:{webhook.port}/services/{SLACK}",
     )
 
 
@@ -93,7 +104,15 @@ def test_files_that_hold_secrets_are_for_their_owner_only(
     project: Project, sandbox: Sandbox, token: dict[str, object]
 ) -> None:
     sandbox.expire_tokens()
-    assert project.run("sync", "--table", "users").code == 0
+    before = os.umask(0)
+    try:
+        assert project.run("sync", "--table", "users").code == 0
+    finally:
+        os.umask(before)
+    # Dagster's records have samples of rows in them, and the log says what there is.
+    for path in (project.root / "var").rglob("*"):
+        if path.is_file() and path.name != ".gitignore":
+            assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
     file = project.root / "config" / "token.json"
     assert json.loads(file.read_text())["access_token"] != token["access_token"]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600

@@ -17,6 +17,7 @@ from typing import Any
 from gazelle_sync.alerts.channel import Message
 from gazelle_sync.alerts.incident import Incident, Kind
 from gazelle_sync.files import hold_lock, replace_file
+from gazelle_sync.translations import say
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ class StateFile:
             )
             self._path.rename(set_aside)
             # Not the error's text, which may quote the file.
-            logger.error("%s could not be understood (%s) and is now %s", self._path, type(error).__name__, set_aside)  # noqa: TRY400
+            logger.error(say("state_set_aside", path=self._path, why=type(error).__name__, now=set_aside))  # noqa: TRY400
             return "", State(), set_aside
 
 

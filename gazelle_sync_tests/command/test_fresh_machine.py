@@ -199,7 +199,7 @@ def test_everything_lands_in_var_and_nothing_at_home(machine: Project, second: t
     files = machine.files()
     assert {path for path in files if not path.startswith("project/var/")} == set()
     below = {path.split("/")[2] for path in files}
-    assert below == {"dagster", "logs", "postgres"}
+    assert below == {"dagster", "logs", "postgres", "runs"}
 
 
 def test_the_log_file_tells_of_both_runs(machine: Project, second: tuple[Ended, dict[str, Any]]) -> None:

@@ -90,7 +90,8 @@ def test_a_message_is_kept_while_slack_is_down_and_the_failure_to_send_is_seen(m
                 return [tick for tick in mirrored.instance.ticks("deliver_alerts") if tick["status"] == "FAILURE"]
 
             tick = wait(failed, "a failed tick")[0]
-            assert "slack: 1 alert(s) could not be sent and are kept" in tick["error"]["cause"]["message"]
+            why = tick["error"]["cause"]["message"]
+            assert "slack\xa0: 1 alerte(s) en attente, gardée(s) pour la prochaine fois" in why
             assert HOOK not in str(tick)
             assert mirrored.slack.texts == []
             mirrored.slack.status = 200
