@@ -75,6 +75,7 @@ class PostgresIOManager(ConfigurableIOManager):
                 "api_requests": report.api_requests,
                 "api_retries": report.api_retries,
                 "page_sizes": ", ".join(map(str, report.page_sizes)) or "-",
+                **({"warnings": "\n".join(report.warnings)} if report.warnings else {}),
                 "seconds": round(report.seconds, 3),
                 "sample": MetadataValue.table(
                     [

@@ -228,9 +228,9 @@ class Transport:
         )
         if late and not isinstance(error, requests.ConnectTimeout):
             return Retryable(say("no_answer_in_time", why=kind), strain=1.0)
-        if isinstance(error, requests.exceptions.ProxyError):
-            return Retryable(say("no_answer_of_proxy", variable=self._route.proxy_variable))
         if isinstance(error, requests.ConnectionError):
+            if variable := self._route.proxy_variable:
+                return Retryable(say("no_answer_of_proxy", variable=variable))
             return Retryable(say("request_unanswered", why=kind))
         return Retryable(say("malformed_answer", why=kind))
 

@@ -181,12 +181,44 @@ def test_half_a_configuration_is_told_by_what_is_missing(set_: list[str], said: 
         ("GAZELLE_REQUESTS_PER_SECOND", "-1", "is no number above zero."),
         ("GAZELLE_REQUESTS_PER_SECOND", "nan", "is no number above zero."),
         ("GAZELLE_REQUESTS_PER_SECOND", "inf", "is no number above zero."),
+        ("GAZELLE_PATIENCE", "15", "GAZELLE_PATIENCE=15 is not a duration. Write one like 90s, 15m or 1h."),
+        ("GAZELLE_PATIENCE", "0m", "is not a duration."),
+        ("GAZELLE_PATIENCE", "-5m", "is not a duration."),
+        ("GAZELLE_PATIENCE", "a while", "is not a duration."),
         ("GAZELLE_SYNC_LANG", "de", "GAZELLE_SYNC_LANG=de is not a language of this command: en or fr."),
     ],
 )
 def test_a_value_that_is_none_is_refused_with_what_to_write(name: str, value: str, said: str) -> None:
     with pytest.raises(Misconfigured, match=re.escape(said)):
         environment.read_settings({name: value})
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("15m", 900), ("2h", 7200), ("15 m", 900)])
+def test_patience_is_a_duration(text: str, seconds: float) -> None:
+    assert environment.read_settings({"GAZELLE_PATIENCE": text}).patience == seconds
+
+
+@pytest.mark.parametrize(
+    "url", ["gazelleapp.io", "ftp://gazelleapp.io", "https://", "http://[::1", "https://a b", "https://x:y", "//x"]
+)
+def test_an_address_of_gazelle_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(Misconfigured, match=r"GAZELLE_BASE_URL is not an address\. Write one like"):
+        environment.parse_base_url(url)
+
+
+@pytest.mark.parametrize(
+    "host", ["gazelleapp.io", "10.0.0.7", "192.168.1.20", "127.0.0.1.example.com", "[::2]", "localhost.io"]
+)
+def test_no_key_and_no_data_go_to_another_machine_in_clear_text(host: str) -> None:
+    with pytest.raises(Misconfigured, match=r"begins with http:// for .*, which is not this machine") as refused:
+        environment.parse_base_url(f"http://{host}:8080/")
+    assert "Write https://" in str(refused.value)
+    assert environment.parse_base_url(f"https://{host}:8080/") == f"https://{host}:8080/"
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.1.2.3", "[::1]"])
+def test_to_this_machine_they_may(host: str) -> None:
+    assert environment.parse_base_url(f"http://{host}:8080") == f"http://{host}:8080"
 
 
 def test_a_history_that_begins_today_is_one() -> None:

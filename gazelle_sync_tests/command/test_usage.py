@@ -66,6 +66,25 @@ def test_an_unknown_command_is_a_misuse() -> None:
 # -- misconfigured ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("en", "gazelle-sync: GAZELLE_BASE_URL begins with http:// for gazelle.example, which is not this machine"),
+        (
+            "fr",
+            "gazelle-sync: GAZELLE_BASE_URL commence par http:// pour gazelle.example, qui n’est pas cette machine",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["sync", "check", "login"])
+def test_no_command_sends_the_key_to_another_machine_in_clear_text(
+    command: Callable[..., Result], name: str, language: str, told: str
+) -> None:
+    result = command(name, **REAL, GAZELLE_BASE_URL="http://gazelle.example", GAZELLE_SYNC_LANG=language)
+    assert result.exit_code == 2
+    assert told in said(result).replace("\u00a0", " ")
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_command_begins_with_half_a_configuration(command: Callable[..., Result], name: str) -> None:
     result = command(name, SUPABASE_DB_URL="postgresql://u:geheim@db/db")

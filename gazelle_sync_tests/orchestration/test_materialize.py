@@ -82,6 +82,34 @@ def test_a_table_can_be_materialized_alone_and_shows_its_row_count(run: Run, emp
     assert all("allPianos" in request.query for request in others)
 
 
+def test_the_sizes_of_pages_are_shown_and_the_next_run_starts_with_the_one_that_worked(
+    run: Run, engine: Any, live: Sandbox
+) -> None:
+    fault = live.faults.add(Fault("max_first", limit=60))
+    try:
+        [first], [second] = [materializations(run("pianos"), "pianos") for _ in range(2)]
+    finally:
+        live.faults.remove(fault)
+    assert numbers(first)["page_sizes"] == "200, 100, 50"
+    assert numbers(second)["page_sizes"] == "50"
+
+
+def test_a_field_that_is_gone_is_a_warning_that_names_it_and_the_run_goes_on(
+    run: Run, engine: Any, rows: Rows, live: Sandbox
+) -> None:
+    fault = live.faults.add(Fault("missing", names=["PrivatePiano.model"]))
+    try:
+        result = run("pianos")
+    finally:
+        live.faults.remove(fault)
+    assert result.success
+    [materialization] = materializations(result, "pianos")
+    assert numbers(materialization)["status"] == "warning"
+    assert "Gazelle refuses the field model" in numbers(materialization)["warnings"]
+    [row] = rows("SELECT error FROM gazelle.sync_log WHERE table_name = 'pianos'")
+    assert "these columns keep what they have: model" in row["error"]
+
+
 def test_the_log_knows_the_run_by_dagster_s_id(run: Run, rows: Rows) -> None:
     result = run("users")
     assert rows("SELECT run_id, table_name, status FROM gazelle.sync_log") == [
