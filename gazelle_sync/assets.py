@@ -3,13 +3,16 @@
 Keep out: HTTP and SQL, and anything about one table in particular (`tables`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dagster import (
     AssetExecutionContext,
     AssetKey,
     AssetsDefinition,
+    AssetSpec,
     BackfillPolicy,
     CodeReferencesMetadataValue,
     Config,
@@ -38,6 +41,8 @@ from gazelle_sync.tables import TABLES, Table, declaration, dependencies
 from gazelle_sync.translations import Speech
 from gazelle_sync.warehouse import SCHEMA
 
+KINDS, OWNERS = {"graphql", "postgres"}, ["team:gazelle-sync"]
+
 
 class MirrorConfig(Config):
     """What may be chosen when a table is materialized."""
@@ -63,19 +68,15 @@ def asset_key(table: str) -> AssetKey:
 def make_mirror(table: Table, months: MonthlyPartitionsDefinition) -> AssetsDefinition:
     @asset(
         key=asset_key(table.name),
-        deps=[asset_key(parent) for parent in dependencies(table, TABLES)],
+        deps=dependency_keys(table),
         # Among those that are ready, what others refer to goes first, so that placeholders are rare.
         op_tags={"dagster/priority": str(-list(TABLES).index(table.name))},
         description=table.comment,
-        group_name=SCHEMA,
-        kinds={"graphql", "postgres"},
-        owners=["team:gazelle-sync"],
-        metadata={
-            "dagster/table_name": f"{SCHEMA}.{table.name}",
-            "dagster/column_schema": column_schema(table),
-            "dagster/code_references": code_reference(table),
-        },
-        freshness_policy=FreshnessPolicy.time_window(fail_window=FRESH_FOR),
+        group_name=table.group.value,
+        kinds=KINDS,
+        owners=OWNERS,
+        metadata={**static_metadata(table), "read": table.every.value},
+        freshness_policy=FreshnessPolicy.time_window(fail_window=FRESH_FOR[table.every]),
         partitions_def=months if table.partitioned_by else None,
         # A range of months is one run and one pass over the API.
         backfill_policy=BackfillPolicy.single_run() if table.partitioned_by else None,
@@ -88,6 +89,31 @@ def make_mirror(table: Table, months: MonthlyPartitionsDefinition) -> AssetsDefi
         )
 
     return mirror
+
+
+def make_unwanted(table: Table) -> AssetSpec:
+    """A table that is off, as what it is: rows that nobody reads anew, and so neither stale nor checked."""
+    return AssetSpec(
+        asset_key(table.name),
+        deps=dependency_keys(table),
+        description=f"{table.comment} Off: GAZELLE_TABLES_OFF names it, so it is not read, and keeps what it holds.",
+        group_name=table.group.value,
+        kinds=KINDS,
+        owners=OWNERS,
+        metadata={**static_metadata(table), "read": "never: off"},
+    )
+
+
+def dependency_keys(table: Table) -> list[AssetKey]:
+    return [asset_key(parent) for parent in dependencies(table, TABLES)]
+
+
+def static_metadata(table: Table) -> dict[str, Any]:
+    return {
+        "dagster/table_name": f"{SCHEMA}.{table.name}",
+        "dagster/column_schema": column_schema(table),
+        "dagster/code_references": code_reference(table),
+    }
 
 
 def column_schema(table: Table) -> TableSchema:
@@ -133,12 +159,12 @@ def make_status_page(settings: Settings) -> AssetsDefinition:
         description="The monitoring page: rows, runs, freshness and rejects. `gazelle-sync dev` serves it, as of the "
         "moment it is opened; a run of this asset writes the same to var/status.html.",
         metadata={"served at": address},
-        group_name=SCHEMA,
+        group_name="monitoring",
         kinds={"html"},
-        owners=["team:gazelle-sync"],
+        owners=OWNERS,
     )
     def status_page(context: AssetExecutionContext, postgres: PostgresResource) -> MaterializeResult[None]:
-        status = read_status(postgres.engine())
+        status = read_status(postgres.engine(), settings.tables)
         write_page(file, status, settings.zone, Speech(settings.language))
         return MaterializeResult(
             metadata={
@@ -151,5 +177,5 @@ def make_status_page(settings: Settings) -> AssetsDefinition:
     return status_page
 
 
-def mirrors(months: MonthlyPartitionsDefinition) -> list[AssetsDefinition]:
-    return [make_mirror(table, months) for table in TABLES.values()]
+def mirrors(months: MonthlyPartitionsDefinition, wanted: Mapping[str, Table]) -> list[AssetsDefinition | AssetSpec]:
+    return [make_mirror(table, months) if name in wanted else make_unwanted(table) for name, table in TABLES.items()]

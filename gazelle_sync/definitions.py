@@ -25,10 +25,10 @@ gazelle, postgres, alerts = GazelleResource(), PostgresResource(), AlertsResourc
 partitions = months(settings.history_start, settings.zone)
 
 defs = dg.Definitions(
-    assets=[*mirrors(partitions), make_status_page(settings)],
-    asset_checks=checks(settings.zone, settings.history_start),
+    assets=[*mirrors(partitions, settings.tables), make_status_page(settings)],
+    asset_checks=checks(settings.tables.values(), settings.zone, settings.history_start),
     jobs=[SYNC, HOURLY],
-    schedules=[nightly(partitions), weekly(partitions), hourly(partitions)],
+    schedules=[nightly(partitions, settings.tables), weekly(partitions), hourly(partitions)],
     sensors=[watch, deliver_alerts, renew_status_page, forget_old_runs],
     resources={
         "gazelle": gazelle,

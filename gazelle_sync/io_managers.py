@@ -35,19 +35,23 @@ class PostgresIOManager(ConfigurableIOManager):
     def handle_output(self, context: OutputContext, obj: Mirror) -> None:
         table, began = obj.snapshot.table, datetime.now(timezone.utc)
         try:
-            engine, blind_spot = self.postgres.open_for(obj.snapshot.client)
+            engine, seen = self.postgres.open_for(obj.snapshot.client)
         except GazelleError as error:
             engine, scope = self.postgres.migrate(), warehouse.scope_of(obj.snapshot)
             warehouse.record_failure(
                 engine, run_id=context.run_id, table=table.name, scope=scope, started=began, error=error
             )
             raise
+        if known := self.postgres.page_sizes().get(table.name):
+            obj.snapshot.recall(known)
+        if seen.locale:
+            obj.snapshot.prefer(seen.locale)
         report = warehouse.load(
             engine,
             obj.snapshot,
             run_id=context.run_id,
             allow_mass_delete=obj.allow_mass_delete,
-            blind_spot=blind_spot,
+            blind_spot=seen.blind_spot,
         )
         for warning in report.warnings:
             context.log.warning(f"{report.table}: {warning}")
@@ -58,6 +62,7 @@ class PostgresIOManager(ConfigurableIOManager):
                 "dagster/column_lineage": column_lineage(table),
                 "scope": report.scope,
                 "status": report.status,
+                "refused": report.refused,
                 "gazelle_count": report.expected,
                 "fetched": report.fetched,
                 "inserted": report.inserted,
@@ -69,6 +74,7 @@ class PostgresIOManager(ConfigurableIOManager):
                 "rejected": report.rejected,
                 "api_requests": report.api_requests,
                 "api_retries": report.api_retries,
+                "page_sizes": ", ".join(map(str, report.page_sizes)) or "-",
                 "seconds": round(report.seconds, 3),
                 "sample": MetadataValue.table(
                     [

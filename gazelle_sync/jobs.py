@@ -11,18 +11,18 @@ from gazelle_sync.partitions import TABLE_TAG, widest
 from gazelle_sync.tables import TABLES
 from gazelle_sync.warehouse import SCHEMA
 
-# The tables whose runs are for certain months.
-PARTITIONED = [table.name for table in TABLES.values() if table.partitioned_by]
+# Of tables that are off there is nothing to run.
+MIRRORED = AssetSelection.key_prefixes(SCHEMA)
 
 SYNC = define_asset_job(
     "sync",
-    selection=AssetSelection.key_prefixes(SCHEMA),
+    selection=MIRRORED,
     description="Mirrors every table. The dated ones are read for the months that the run is for.",
 )
 
 HOURLY = define_asset_job(
     "hourly",
-    selection=AssetSelection.assets(*([SCHEMA, table.name] for table in TABLES.values() if table.hourly)),
+    selection=MIRRORED & AssetSelection.assets(*([SCHEMA, table.name] for table in TABLES.values() if table.hourly)),
     description="What a technician's day depends on: the tables that are declared `hourly`.",
 )
 
@@ -44,6 +44,8 @@ def due_tags(due: Mapping[str, PartitionKeyRange]) -> Mapping[str, str]:
     Dagster materializes the widest range for all of them. A table that needs less of it reads no more than it needs:
     the other months were settled before.
     """
+    if not due:
+        return {}
     whole = widest(due.values())
     own = {TABLE_TAG + table: f"{months.start}..{months.end}" for table, months in due.items() if months != whole}
     return {**range_tags(whole), **own}

@@ -17,10 +17,11 @@ from sqlalchemy import Engine
 from gazelle_sync import warehouse
 from gazelle_sync.alerts import Alerts, NotSent, channels_from
 from gazelle_sync.environment import connections
-from gazelle_sync.environment.account import ask_account, remember
+from gazelle_sync.environment.account import View, ask_account, remember
 from gazelle_sync.environment.settings import VARIABLES, Misconfigured, Settings, read_settings
 from gazelle_sync.gazelle import Client, GazelleError, Snapshot
 from gazelle_sync.tables import Scope, Table
+from gazelle_sync.tables.declaration import Sizes
 
 
 class ConfiguredResource(ConfigurableResource):  # type: ignore[type-arg]
@@ -76,7 +77,8 @@ class PostgresResource(ConfiguredResource):
 
     _engine: Engine | None = PrivateAttr(default=None)
     _migrated: bool = PrivateAttr(default=False)
-    _blind_spot: str | Exception | None = PrivateAttr(default=None)
+    _page_sizes: dict[str, Sizes] | None = PrivateAttr(default=None)
+    _seen: View | Exception | None = PrivateAttr(default=None)
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator["PostgresResource"]:
@@ -102,21 +104,27 @@ class PostgresResource(ConfiguredResource):
             self._migrated = True
         return engine
 
-    def open_for(self, client: Client) -> tuple[Engine, str]:
-        """The engine of a database that is ready for what this client reads, and what may be hidden from it.
+    def open_for(self, client: Client) -> tuple[Engine, View]:
+        """The engine of a database that is ready for what this client reads, and how that sees the account.
 
         Gazelle is asked once a run. Raises `AnotherAccount` before anything is written, `GazelleError` when Gazelle
         could not say whose account it is, and `warehouse.WarehouseError`.
         """
-        if self._blind_spot is None:
+        if self._seen is None:
             try:
                 asked = ask_account(client, self.engine())
-                self._blind_spot = remember(asked, self.migrate())
+                self._seen = remember(asked, self.migrate())
             except (GazelleError, Misconfigured) as error:
-                self._blind_spot = error
-        if isinstance(self._blind_spot, Exception):
-            raise self._blind_spot
-        return self.migrate(), self._blind_spot
+                self._seen = error
+        if isinstance(self._seen, Exception):
+            raise self._seen
+        return self.migrate(), self._seen
+
+    def page_sizes(self) -> dict[str, Sizes]:
+        """Table → the size of pages that worked last; asked for once a run. Raises `warehouse.WarehouseError`."""
+        if self._page_sizes is None:
+            self._page_sizes = warehouse.read_page_sizes(self.engine())
+        return self._page_sizes
 
 
 class AlertsResource(ConfiguredResource):

@@ -4,8 +4,9 @@ Keep out: which months a run is for (`partitions`), and what it does (`jobs`).
 """
 
 import logging
-from collections.abc import Iterable
-from datetime import date, time
+from collections.abc import Mapping
+from datetime import datetime, time
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from dagster import (
@@ -19,27 +20,44 @@ from dagster import (
 )
 
 from gazelle_sync import warehouse
-from gazelle_sync.jobs import HOURLY, PARTITIONED, SYNC, nightly_tags, range_tags
+from gazelle_sync.assets import asset_key
+from gazelle_sync.jobs import HOURLY, SYNC, nightly_tags, range_tags
+from gazelle_sync.monitoring.freshness import is_due
 from gazelle_sync.partitions import coming_months, due_range, whole_range
 from gazelle_sync.resources import PostgresResource
+from gazelle_sync.tables import Cadence, Table
 from gazelle_sync.translations import say
 
 logger = logging.getLogger(__name__)
 
 NIGHTLY_AT = time(2)
+SUNDAY = 6
 
 
-def nightly(months: MonthlyPartitionsDefinition) -> ScheduleDefinition:
+class Due(NamedTuple):
+    """What a nightly run reads: these tables, and of each dated one these months."""
+
+    tables: list[str]
+    months: dict[str, PartitionKeyRange]
+
+
+def nightly(months: MonthlyPartitionsDefinition, tables: Mapping[str, Table]) -> ScheduleDefinition:
     @schedule(
         job=SYNC,
         cron_schedule=f"{NIGHTLY_AT.minute} {NIGHTLY_AT.hour} * * *",
         execution_timezone=months.timezone,
         default_status=DefaultScheduleStatus.RUNNING,
-        description="Every table at 02:00; each dated one from 60 days back, or its first gap, to 18 months ahead.",
+        description="Every table at 02:00, but for those of Sunday's run; each dated one from 60 days back, or its "
+        "first gap, to 18 months ahead.",
     )
     def nightly(context: ScheduleEvaluationContext, postgres: PostgresResource) -> RunRequest:
         at = context.scheduled_execution_time.astimezone(ZoneInfo(months.timezone))
-        return RunRequest(tags=nightly_tags(read_due(postgres, months, PARTITIONED, at.date())))
+        # On Sunday, the run that reads all is an hour away.
+        asked = {
+            name: table for name, table in tables.items() if table.every is Cadence.NIGHT or at.weekday() != SUNDAY
+        }
+        due = read_due(postgres, months, asked, at)
+        return RunRequest(asset_selection=[asset_key(name) for name in due.tables], tags=nightly_tags(due.months))
 
     return nightly
 
@@ -50,7 +68,7 @@ def weekly(months: MonthlyPartitionsDefinition) -> ScheduleDefinition:
         cron_schedule="0 3 * * 0",
         execution_timezone=months.timezone,
         default_status=DefaultScheduleStatus.RUNNING,
-        description="All history, Sundays at 03:00: nothing else tells what was corrected long after it happened.",
+        description="All tables and all history, Sundays at 03:00: nothing else tells what was corrected much later.",
     )
     def weekly() -> RunRequest:
         return RunRequest(tags=range_tags(whole_range(months)))
@@ -74,19 +92,20 @@ def hourly(months: MonthlyPartitionsDefinition) -> ScheduleDefinition:
 
 
 def read_due(
-    postgres: PostgresResource, months: MonthlyPartitionsDefinition, tables: Iterable[str], today: date
-) -> dict[str, PartitionKeyRange]:
-    """The months that are due of each of these dated tables, by the log.
+    postgres: PostgresResource, months: MonthlyPartitionsDefinition, tables: Mapping[str, Table], at: datetime
+) -> Due:
+    """Which of these tables are due at this moment, and which months of the dated ones, by the log.
 
     A tick that fails tells nobody; so a database that can't be asked is left to the run, which fails loudly.
     """
-    names = list(tables)
     coverage: dict[str, warehouse.Coverage] = {}
     try:
         engine = postgres.engine()
-        coverage = warehouse.read_coverage(engine, names)
+        coverage = warehouse.read_coverage(engine, tables)
         # A column that its declaration gained is filled in all of history.
         coverage |= dict.fromkeys(warehouse.read_unfilled(engine), warehouse.Coverage())
     except warehouse.WarehouseError as error:
         logger.warning("%s", say("log_not_read", why=error))
-    return {name: due_range(months, today, coverage.get(name)) for name in names}
+    due = {name: table for name, table in tables.items() if is_due(table, coverage.get(name), at)}
+    dated = [name for name, table in due.items() if table.partitioned_by]
+    return Due(list(due), {name: due_range(months, at.date(), coverage.get(name)) for name in dated})

@@ -278,6 +278,18 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Une alerte n’a pas pu être envoyée ; elle est gardée pour la prochaine fois : {why}",
     ),
     # -- settings -----------------------------------------------------------------------------------------------------
+    "base_url_is_no_address": (
+        "GAZELLE_BASE_URL is not an address. Write one like https://gazelleapp.io, or leave it unset.",
+        "GAZELLE_BASE_URL n’est pas une adresse. Écrivez-en une comme https://gazelleapp.io, ou ne la définissez pas.",
+    ),
+    "base_url_in_the_clear": (
+        "GAZELLE_BASE_URL begins with http:// for {host}, which is not this machine: the key and all data would travel in the clear. Write https://.",
+        "GAZELLE_BASE_URL commence par http:// pour {host}, qui n’est pas cette machine : la clé et toutes les données circuleraient en clair. Écrivez https://.",
+    ),
+    "patience_is_no_duration": (
+        "GAZELLE_PATIENCE={value} is not a duration. Write one like 90s, 15m or 1h.",
+        "GAZELLE_PATIENCE={value} n’est pas une durée. Écrivez-en une comme 90s, 15m ou 1h.",
+    ),
     "zone_unknown": (
         "GAZELLE_TIMEZONE={value} is no time zone. Write one like America/Toronto.",
         "GAZELLE_TIMEZONE={value} n’est pas un fuseau horaire. Écrivez-en un comme America/Toronto.",
@@ -297,6 +309,18 @@ TEXTS: dict[str, tuple[str, str]] = {
     "rate_is_no_number": (
         "GAZELLE_REQUESTS_PER_SECOND={value} is no number above zero.",
         "GAZELLE_REQUESTS_PER_SECOND={value} n’est pas un nombre supérieur à zéro.",
+    ),
+    "table_off_unknown": (
+        "GAZELLE_TABLES_OFF names {names}, and there is no such table. There are {tables}.",
+        "GAZELLE_TABLES_OFF nomme {names}, et aucune table ne s’appelle ainsi. Il y a {tables}.",
+    ),
+    "table_is_off": (
+        "GAZELLE_TABLES_OFF names {names}: take it out there, or leave out --table {names}.",
+        "GAZELLE_TABLES_OFF nomme {names} : retirez-la de cette variable, ou n’indiquez pas --table {names}.",
+    ),
+    "tables_off": (
+        "Off, by GAZELLE_TABLES_OFF: {names}. They are not read, and keep what they hold.",
+        "Désactivées par GAZELLE_TABLES_OFF : {names}. Elles ne sont pas lues et gardent ce qu’elles contiennent.",
     ),
     "language_unknown": (
         "GAZELLE_SYNC_LANG={value} is not a language of this command: en or fr.",
@@ -336,6 +360,90 @@ TEXTS: dict[str, tuple[str, str]] = {
         "GAZELLE_BASE_URL contient un @, donc un nom d’utilisateur ou un mot de passe, qui n’y ont pas leur place. Écrivez-la sous la forme https://gazelleapp.io ; la clé va dans GAZELLE_API_KEY.",
     ),
     # -- reading from Gazelle: transport, client, OAuth ---------------------------------------------------------------
+    "credentials_refused": (
+        "Gazelle refused the credentials for {what} (HTTP 401). Check GAZELLE_API_KEY, or run `gazelle-sync login`.",
+        "Gazelle a refusé les identifiants pour {what} (HTTP 401). Vérifiez GAZELLE_API_KEY, ou lancez `gazelle-sync login`.",
+    ),
+    "request_is_unsendable": (
+        "A request for {what} can't be sent ({why}). Check GAZELLE_BASE_URL, and that no blank, line end or foreign character slipped into GAZELLE_API_KEY or the token.",
+        "Une requête pour {what} ne peut pas être envoyée ({why}). Vérifiez GAZELLE_BASE_URL, et qu’aucun espace, saut de ligne ou caractère étranger ne s’est glissé dans GAZELLE_API_KEY ou le jeton.",
+    ),
+    "http_refused": (
+        "Gazelle answered HTTP {status} to {what}: {text}. Check GAZELLE_BASE_URL, and that the account may use the API.",
+        "Gazelle a répondu HTTP {status} à {what} : {text}. Vérifiez GAZELLE_BASE_URL, et que le compte a le droit d’utiliser l’API.",
+    ),
+    "unavailable": (
+        "Gazelle could not answer {what} in {attempts} attempts; the last one: {why}. Nothing was changed for this table. Run the sync again when Gazelle is well.",
+        "Gazelle n’a pas pu répondre à {what} en {attempts} tentatives ; la dernière : {why}. Rien n’a été changé dans cette table. Relancez la synchronisation quand Gazelle ira mieux.",
+    ),
+    "budget_spent": (
+        "Gazelle could not answer {what} in {attempts} attempts; the last one: {why}. The next one may follow in {wait}, but a run may wait for {budget} in all (GAZELLE_PATIENCE), of which {left} are left. Nothing was changed for this table. Run the sync again later, or raise GAZELLE_PATIENCE.",
+        "Gazelle n’a pas pu répondre à {what} en {attempts} tentatives ; la dernière : {why}. La suivante est permise dans {wait}, mais une exécution ne peut attendre que {budget} en tout (GAZELLE_PATIENCE), dont il reste {left}. Rien n’a été changé dans cette table. Relancez la synchronisation plus tard, ou augmentez GAZELLE_PATIENCE.",
+    ),
+    "request_tried_again": (
+        "{what}: {why}; attempt {attempt} follows in {wait:.1f} s",
+        "{what} : {why} ; tentative {attempt} dans {wait:.1f} s",
+    ),
+    "request_unanswered": (
+        "no answer ({why})",
+        "pas de réponse ({why})",
+    ),
+    "no_answer_in_time": (
+        "no answer in time ({why})",
+        "pas de réponse à temps ({why})",
+    ),
+    "no_answer_of_proxy": (
+        "no answer through the proxy that {variable} names",
+        "pas de réponse par le proxy que désigne {variable}",
+    ),
+    "malformed_answer": (
+        "a malformed answer ({why})",
+        "une réponse mal formée ({why})",
+    ),
+    "rate_limited": (
+        "HTTP {status}, too many requests",
+        "HTTP {status}, trop de requêtes",
+    ),
+    "not_json": (
+        "HTTP 200 with a body that is not JSON: {text}",
+        "HTTP 200 avec un corps qui n’est pas du JSON : {text}",
+    ),
+    "answer_is_too_large": (
+        "Gazelle's answer to {what} is larger than {most} MB, unpacked: it was not read to its end. If it stays so, something else than Gazelle answers at GAZELLE_BASE_URL, or a page is too large.",
+        "La réponse de Gazelle à {what} dépasse {most} Mo une fois décompressée : elle n’a pas été lue jusqu’au bout. Si cela persiste, autre chose que Gazelle répond à GAZELLE_BASE_URL, ou une page est trop grande.",
+    ),
+    "a_body_with_a_token": (
+        "a body that may hold a token",
+        "un corps qui contient peut-être un jeton",
+    ),
+    "answer_is_no_object": (
+        "an answer that is no object but {kind}",
+        "une réponse qui n’est pas un objet mais {kind}",
+    ),
+    "answer_without_data": (
+        "an answer without data",
+        "une réponse sans données",
+    ),
+    "errors_of_no_shape": (
+        "Gazelle answered {what} with `errors` of no known shape.",
+        "Gazelle a répondu à {what} par des `errors` d’une forme inconnue.",
+    ),
+    "graphql_errors": (
+        "GraphQL errors: {messages}",
+        "erreurs GraphQL : {messages}",
+    ),
+    "query_refused": (
+        "Gazelle refused {what}: {messages}. The API may have changed: compare the declaration in gazelle_sync/tables with Gazelle's schema.",
+        "Gazelle a refusé {what} : {messages}. L’API a peut-être changé : comparez la déclaration dans gazelle_sync/tables avec le schéma de Gazelle.",
+    ),
+    "too_much": (
+        "Gazelle refused {what} as more than it gives at once, also for a single record: {messages}. Ask for fewer fields in gazelle_sync/tables, or ask Gazelle for a higher limit.",
+        "Gazelle a refusé {what}, qui dépasse ce qu’il donne en une fois, même pour un seul enregistrement : {messages}. Demandez moins de champs dans gazelle_sync/tables, ou une limite plus élevée à Gazelle.",
+    ),
+    "cursor_lost": (
+        "Gazelle no longer knows a cursor of {what}: {messages}",
+        "Gazelle ne connaît plus un curseur de {what} : {messages}",
+    ),
     "no_token": (
         "There is no OAuth token yet. Run `gazelle-sync login`.",
         "Il n’y a pas encore de jeton OAuth. Lancez `gazelle-sync login`.",
@@ -393,6 +501,26 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Cette page n’appartient pas à la connexion en cours. Ouvrez l’adresse que `gazelle-sync login` affiche.",
     ),
     # -- reading from Gazelle: lists, rows, proofs --------------------------------------------------------------------
+    "table_refused": (
+        "Gazelle does not let this key read the table, which an account need not have: {why}",
+        "Gazelle ne laisse pas cette clé lire la table, dont un compte peut se passer : {why}",
+    ),
+    "list_changed": (
+        "{where} of {parent} changed while the list was read, and can't be read alone: the next sync reads it anew",
+        "{where} de {parent} a changé pendant la lecture et ne peut pas être lue seule : la prochaine synchronisation la relit",
+    ),
+    "nested_too_deeply": (
+        "a value that is nested too deeply",
+        "une valeur imbriquée trop profondément",
+    ),
+    "not_finite": (
+        "a number that is not finite",
+        "un nombre qui n’est pas fini",
+    ),
+    "translations_due": (
+        "{kind}, where texts by language are due",
+        "{kind} au lieu de textes par langue",
+    ),
     "list_missing": (
         "Gazelle answered {what} without the list {field}.",
         "Gazelle a répondu à {what} sans la liste {field}.",
@@ -558,6 +686,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "un identifiant de {length} caractères, trop long pour en être un",
     ),
     # -- first contact: what the API lacks, page sizes, preflight -----------------------------------------------------
+    "field_refused": (
+        "Gazelle refuses the field {field} since {since}, so these columns keep what they have: {columns}. If it was renamed, change its path in gazelle_sync/tables; until then, the rest is read without it",
+        "Gazelle refuse le champ {field} depuis le {since} : ces colonnes gardent ce qu’elles ont : {columns}. S’il a été renommé, changez son chemin dans gazelle_sync/tables ; d’ici là, le reste est lu sans lui",
+    ),
+    "argument_refused": (
+        "Gazelle refuses the argument {field} since {since}: the list is read in the order in which it comes",
+        "Gazelle refuse l’argument {field} depuis le {since} : la liste est lue dans l’ordre où elle vient",
+    ),
     # -- the database: connection, migrations, preflight --------------------------------------------------------------
     "reading_the_database": (
         "Reading the database",
@@ -593,7 +729,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "wrong_password": (
         "The user or the password in SUPABASE_DB_URL is wrong. Supabase shows a password once: reset it in the database settings. Characters such as @ / : # in it are written %40 %2F %3A %23.",
-        "L’utilisateur ou le mot de passe de SUPABASE_DB_URL est faux. Supabase ne montre un mot de passe qu’une fois : réinitialisez-le dans les réglages de la base. Les caractères comme @ / : # s’y écrivent %40 %2F %3A %23.",
+        "L’utilisateur ou le mot de passe de SUPABASE_DB_URL est faux. Supabase ne montre un mot de passe qu’une fois : réinitialisez-le dans les réglages de la base. Les caractères comme @ / : # s’y écrivent %40 %2F %3A %23.",
     ),
     "address_not_let_in": (
         "The server wants TLS, or does not let this address in: look at its network restrictions.",
@@ -760,8 +896,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "De nouvelles lignes seraient refusées ; rien n’a donc été lu : {what}. En tant que propriétaire, exécutez : {mending}",
     ),
     "connection_string_not_understood": (
-        "{variable} is not a connection string. It looks like postgresql://user:password@host:5432/database; characters such as @ / : # in the password are written %40 %2F %3A %23.",
-        "{variable} n’est pas une chaîne de connexion. Elle ressemble à postgresql://user:password@host:5432/database ; dans le mot de passe, des caractères comme @ / : # s’écrivent %40 %2F %3A %23.",
+        "{variable} is not a connection string. It looks like postgresql://user:password@host:5432/database; characters such as @ / : # in the password are written %40 %2F %3A %23.",
+        "{variable} n’est pas une chaîne de connexion. Elle ressemble à postgresql://user:password@host:5432/database ; dans le mot de passe, des caractères comme @ / : # s’écrivent %40 %2F %3A %23.",
     ),
     "connection_string_for_another": (
         "{variable} is for another kind of database, and has to be for postgresql://.",
@@ -791,6 +927,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "overtaken_in_part": (
         "overtaken in part: another load of this table, done meanwhile, knows {count} records better; they stay as it stored them",
         "dépassée en partie : un autre chargement de cette table, fait entre-temps, connaît mieux {count} enregistrements ; ils restent tels qu’il les a enregistrés",
+    ),
+    "nothing_counted": (
+        "this key may not read the table, so there is nothing to count",
+        "cette clé ne peut pas lire la table : il n’y a rien à compter",
     ),
     "list_not_proved": (
         "the list could not be proved whole in {reads} reads, so nothing was marked as deleted: {seen} of {expected} records seen; {doubts}",
@@ -1266,6 +1406,34 @@ TEXTS: dict[str, tuple[str, str]] = {
         "ALERT_EMAIL_TO n’est pas une liste d’adresses de courriel. Écrivez une adresse, ou plusieurs séparées par des virgules.",
     ),
     # -- faults around a sync: files, certificates, signals -----------------------------------------------------------
+    "gazelle_not_verified": (
+        "The certificate of {host} can't be verified: {why}. If a proxy or a virus scanner looks into TLS here, let REQUESTS_CA_BUNDLE name a file with its certificate; if the date is the matter, set this machine's clock. Nothing was changed for this table.",
+        "Le certificat de {host} ne peut pas être vérifié : {why}. Si un proxy ou un antivirus inspecte TLS ici, que REQUESTS_CA_BUNDLE désigne un fichier avec son certificat ; si c’est la date, réglez l’horloge de cette machine. Rien n’a été changé dans cette table.",
+    ),
+    "certificates_missing": (
+        "{variable} names {path}, which is not there. Let it name a file with the certificates to trust, or unset it.",
+        "{variable} désigne {path}, qui n’existe pas. Faites-lui désigner un fichier des certificats de confiance, ou ne la définissez pas.",
+    ),
+    "certificates_unusable": (
+        "{variable} names {path}, whose certificates can't be used ({why}). It has to be a readable file of certificates in PEM.",
+        "{variable} désigne {path}, dont les certificats sont inutilisables ({why}). Ce doit être un fichier lisible de certificats au format PEM.",
+    ),
+    "proxy_is_no_address": (
+        "{variable} is not the address of a proxy. Write one like http://proxy.example.com:3128, or unset it.",
+        "{variable} n’est pas l’adresse d’un proxy. Écrivez-en une comme http://proxy.example.com:3128, ou ne la définissez pas.",
+    ),
+    "proxy_is_socks": (
+        "{variable} names a SOCKS proxy, for which a package is missing: `.venv/bin/pip install pysocks`. Or let it name a proxy of HTTP, or unset it.",
+        "{variable} désigne un proxy SOCKS, pour lequel il manque un paquet : `.venv/bin/pip install pysocks`. Ou faites-lui désigner un proxy HTTP, ou ne la définissez pas.",
+    ),
+    "proxy_refuses": (
+        "The proxy that {variable} names does not let us through (HTTP {status}). With 407 it wants a name and a password: http://name:password@host:port.",
+        "Le proxy que désigne {variable} ne nous laisse pas passer (HTTP {status}). Avec 407, il veut un nom et un mot de passe : http://nom:motdepasse@hôte:port.",
+    ),
+    "proxy_speaks_no_tls": (
+        "{variable} begins with https://, but that proxy does not speak TLS. Write http:// there: what goes through it is encrypted all the same.",
+        "{variable} commence par https://, mais ce proxy ne parle pas TLS. Écrivez-y http:// : ce qui y passe est chiffré quand même.",
+    ),
     "lock_is_kept": (
         "another process has kept {path} for {seconds} s: look for a gazelle-sync that hangs, and end it",
         "un autre processus garde {path} depuis {seconds} s : cherchez un gazelle-sync bloqué et arrêtez-le",

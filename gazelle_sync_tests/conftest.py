@@ -113,7 +113,7 @@ def wait_for_abandoned_reads() -> None:
 
 
 def client_of(sandbox: Sandbox, **options: Any) -> Client:
-    transport = Transport(sandbox.url, **{"requests_per_second": 1000, "patience": 10, **options})
+    transport = Transport(sandbox.url, **{"requests_per_second": 1000, "patience": 10, "budget": 10, **options})
     return Client(transport, ApiKey(sandbox.api_key))
 
 

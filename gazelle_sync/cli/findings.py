@@ -6,7 +6,7 @@ Keep out: how findings are shown (`check`), SQL (`warehouse.preflight`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gazelle_sync import warehouse
 from gazelle_sync.environment import connections
@@ -74,7 +74,9 @@ class Examination:
         return connections.make_engine(self.settings)
 
     def check_gazelle(self) -> str:
-        client = connections.make_client(self.settings, patience=PATIENCE)
+        # Neither an outage nor a rate limit is waited for any longer.
+        settings = replace(self.settings, patience=PATIENCE)
+        client = connections.make_client(settings, patience=PATIENCE)
         try:
             # The smallest question that needs credentials.
             client.execute("a first question", "query check { __typename }", {})

@@ -6,13 +6,13 @@ Keep out: what is shown of it (`cli`), and what the job does.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from typing import Any, TypeVar
 
-from dagster import ConfigurableResource, DagsterInstance, PartitionKeyRange
+from dagster import ConfigurableResource, DagsterInstance
 
 from gazelle_sync import warehouse
 from gazelle_sync.alerts import NotSent
@@ -20,13 +20,13 @@ from gazelle_sync.assets import asset_key
 from gazelle_sync.definitions import alerts, defs, partitions, postgres, settings
 from gazelle_sync.environment.account import AnotherAccount
 from gazelle_sync.environment.settings import Misconfigured
-from gazelle_sync.jobs import PARTITIONED, SYNC, due_tags, nightly_tags
-from gazelle_sync.monitoring.freshness import find_as_of
+from gazelle_sync.jobs import SYNC, due_tags, nightly_tags
+from gazelle_sync.monitoring import freshness
 from gazelle_sync.monitoring.incidents import is_caused_by, make_watcher, reason_of_event, table_of
 from gazelle_sync.monitoring.records import forget_old_runs
 from gazelle_sync.partitions import range_of_days, whole_range
-from gazelle_sync.schedules import NIGHTLY_AT, read_due
-from gazelle_sync.tables import TABLES
+from gazelle_sync.schedules import NIGHTLY_AT, Due, read_due
+from gazelle_sync.tables import Cadence, Table
 from gazelle_sync.translations import say
 
 Resource = TypeVar("Resource", bound=ConfigurableResource[Any])
@@ -48,26 +48,27 @@ class Outcome:
     not_sent: str | None = None
 
 
-def months_to_read(
-    tables: Sequence[str], *, full: bool, days: tuple[date, date] | None
-) -> dict[str, PartitionKeyRange]:
-    """The months to read of each dated table among these, or of all.
+def find_due(tables: Sequence[str], *, full: bool, days: tuple[date, date] | None) -> Due:
+    """These tables, or all that are due, and the months to read of each dated one.
 
     Raises `Misconfigured` for days before all history or too far ahead.
     """
-    dated = [name for name in PARTITIONED if name in tables or not tables]
+    chosen = {name: table for name, table in settings.tables.items() if name in tables or not tables}
+    dated = [name for name, table in chosen.items() if table.partitioned_by]
     if full:
-        return dict.fromkeys(dated, whole_range(partitions))
+        return Due(list(chosen), dict.fromkeys(dated, whole_range(partitions)))
     if days is None:
         with initialize(postgres) as database:
-            return read_due(database, partitions, dated, datetime.now(settings.zone).date()) if dated else {}
+            due = read_due(database, partitions, chosen, datetime.now(settings.zone))
+        # A table that is named is read, whatever its turn.
+        return due._replace(tables=list(chosen)) if tables else due
     months = range_of_days(partitions, *days)
     if months.start > months.end:
         whole = whole_range(partitions)
         raise Misconfigured(
             say("no_such_month", first=days[0], last=days[1], history=whole.start, latest_month=whole.end)
         )
-    return dict.fromkeys(dated, months)
+    return Due(list(chosen), dict.fromkeys(dated, months))
 
 
 def is_due(now: datetime) -> bool:
@@ -79,29 +80,33 @@ def is_due(now: datetime) -> bool:
     if at > now:
         at = datetime.combine(now.date() - timedelta(days=1), NIGHTLY_AT, now.tzinfo)
     with initialize(postgres) as database:
-        coverage = warehouse.read_coverage(database.engine(), TABLES)
-    read = [find_as_of(each, now.date(), proved=False) for each in coverage.values()]
-    # As moments: on the night when clocks go forward, 02:00 is the same as 03:00.
-    return any(as_of is None or as_of < at.astimezone(timezone.utc) for as_of in read)
+        coverage = warehouse.read_coverage(database.engine(), settings.tables)
+
+    def is_waiting(name: str, table: Table) -> bool:
+        if table.every is not Cadence.NIGHT:
+            return freshness.is_due(table, coverage[name], now)
+        as_of = freshness.find_as_of(coverage[name], now.date(), proved=False)
+        # As moments: on the night when clocks go forward, 02:00 is the same as 03:00.
+        return as_of is None or as_of < at.astimezone(timezone.utc)
+
+    return any(is_waiting(name, table) for name, table in settings.tables.items())
 
 
-def run_job(
-    tables: Sequence[str], months: Mapping[str, PartitionKeyRange], *, nightly: bool, allow_mass_delete: bool
-) -> Outcome:
-    """Runs the job for these tables, or all, with these months of the dated ones. Failures are in the outcome.
+def run_job(due: Due, *, nightly: bool, allow_mass_delete: bool) -> Outcome:
+    """Runs the job for what is due. Failures are in the outcome.
 
     Raises `AnotherAccount`, whatever else is missing: then nothing was written.
 
     A `nightly` run is one that the outside watcher of the heartbeat expects.
     """
     os.environ.setdefault("DAGSTER_HOME", str(settings.root))
-    names = [name for name in TABLES if name in tables or not tables]
+    names, months = due
     ops = {asset_key(name).to_python_identifier(): {"config": {"allow_mass_delete": True}} for name in names}
-    tags = {} if not months else nightly_tags(months) if nightly else due_tags(months)
+    tags = nightly_tags(months) if nightly else due_tags(months)
     with DagsterInstance.get() as instance:
         result = defs.resolve_job_def(SYNC.name).execute_in_process(
             instance=instance,
-            asset_selection=[asset_key(name) for name in names] if tables else None,
+            asset_selection=[asset_key(name) for name in names],
             tags=dict(tags),
             run_config={
                 "ops": ops if allow_mass_delete else {},

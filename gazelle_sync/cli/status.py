@@ -27,7 +27,7 @@ def status(settings: Settings, say: Speech, file: str | None) -> None:
     console = make_screen()
     if settings.embedded:
         console.print(say("banner"), style="yellow")
-    seen = read_status(connections.make_engine(settings))
+    seen = read_status(connections.make_engine(settings), settings.tables)
     if file:
         write_page(started_in() / file, seen, settings.zone, say)
         console.print(say("page_written", file=file))
@@ -36,6 +36,8 @@ def status(settings: Settings, say: Speech, file: str | None) -> None:
         told = say("mirrored_account", company=seen.account.company_name, id=seen.account.company_id)
         console.print(told, markup=False)
     console.print(make_table(seen, settings, say))
+    if seen.off:
+        console.print(say("tables_off", names=", ".join(seen.off)), style="dim")
     for state in seen.tables:
         if state.error:
             style = "red" if state.status == "error" else "yellow"

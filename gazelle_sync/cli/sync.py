@@ -50,15 +50,17 @@ def sync(
     console = make_screen()
     if settings.embedded:
         console.print(say("banner"), style="yellow")
+    if off := [name for name in tables if name in settings.tables_off]:
+        raise Misconfigured(say("table_is_off", names=", ".join(off)))
     plain = not (full or tables or days)
     if if_due and not plain:
         raise Misconfigured("--if-due is for the nightly run: leave out --full, --table, --from and --to.")
     if if_due and not job_run.is_due(datetime.now(settings.zone)):
         console.print(say("not_due"))
         return 0
-    months = job_run.months_to_read(tables, full=full, days=days)
+    due = job_run.find_due(tables, full=full, days=days)
     with show_progress(console, say):
-        outcome = job_run.run_job(tables, months, nightly=plain, allow_mass_delete=allow_mass_delete)
+        outcome = job_run.run_job(due, nightly=plain, allow_mass_delete=allow_mass_delete)
     console.print(make_summary(outcome.log, outcome.not_run, say))
     for line in outcome.log:
         if line["deleted"] or line["restored"]:

@@ -5,6 +5,8 @@ Keep out: what Gazelle says (`gazelle.account`), and what the database remembers
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlalchemy import Engine
 
 from gazelle_sync import warehouse
@@ -53,22 +55,35 @@ def check_same(asked: Account, kept: MirroredAccount | None) -> None:
         )
 
 
-def remember(asked: Account | None, engine: Engine) -> str:
-    """Remembers the account that is mirrored from now on. What may be hidden from who asks, empty for nothing.
+@dataclass(frozen=True)
+class View:
+    """How who asks sees the account: what may be hidden from them in words, empty for nothing, and its language.
+
+    `locale` is the one that clients are written to in, None when it was never told.
+    """
+
+    blind_spot: str
+    locale: str | None
+
+
+def remember(asked: Account | None, engine: Engine) -> View:
+    """Remembers the account that is mirrored from now on.
 
     Raises `AnotherAccount` when another company was faster, and `WarehouseError`.
     """
     if asked is None:
-        return say("account_not_told")
+        kept = warehouse.read_mirrored_account(engine)
+        return View(say("account_not_told"), kept.client_locale if kept else None)
     kept = warehouse.remember_account(
         engine,
         company_id=asked.company_id,
         company_name=asked.company_name,
         access_level=asked.access_level,
         sees_all=asked.sees_all,
+        client_locale=asked.client_locale,
     )
     check_same(asked, kept)
-    return find_blind_spot(asked, kept)
+    return View(find_blind_spot(asked, kept), kept.client_locale)
 
 
 def find_blind_spot(asked: Account, kept: MirroredAccount | None) -> str:

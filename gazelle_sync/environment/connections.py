@@ -34,8 +34,13 @@ def keep_engine(url: str) -> Engine:
 
 
 def make_transport(settings: Settings, *, patience: float = 120.0) -> Transport:
-    """`patience` is `Transport`'s, in seconds."""
-    return Transport(settings.base_url, requests_per_second=settings.requests_per_second, patience=patience)
+    """`patience` is `Transport`'s, in seconds. The run's budget is the settings' patience."""
+    return Transport(
+        settings.base_url,
+        requests_per_second=settings.requests_per_second,
+        patience=patience,
+        budget=settings.patience,
+    )
 
 
 def make_oauth(settings: Settings, transport: Transport) -> OAuth:

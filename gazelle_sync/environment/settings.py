@@ -9,16 +9,20 @@ from __future__ import annotations
 import dataclasses
 import locale
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv import dotenv_values
 
+from gazelle_sync.hosts import is_local
 from gazelle_sync.redaction import PlainError, find_keys, find_passwords, hide
+from gazelle_sync.tables import TABLES, Table
 from gazelle_sync.translations import say, speak
 
 # Where dagster.yaml, .env and var/ are: an editable install, which `make install` does, keeps them together.
@@ -38,13 +42,6 @@ def variable(
     """
     told = {"variable": name, "default": default, "parse": parse, "chosen": chosen, "secret": secret}
     return dataclasses.field(metadata=told, repr=not secret)
-
-
-def parse_base_url(text: str) -> str:
-    """An address without credentials: it is shown, and what it would say of a password is nobody's business."""
-    if "@" in text:
-        raise Misconfigured(say("base_url_with_credentials"))
-    return text
 
 
 def parse_zone(text: str) -> ZoneInfo:
@@ -79,6 +76,41 @@ def parse_rate(text: str) -> float:
     return rate
 
 
+def parse_base_url(text: str) -> str:
+    """An address of HTTPS, or of HTTP for this machine alone: a key and everybody's data would travel in the clear.
+
+    Without credentials: it is shown, and what it would say of a password is nobody's business.
+    """
+    if "@" in text:
+        raise Misconfigured(say("base_url_with_credentials"))
+    try:
+        parts = urlsplit(text)
+        sound = bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
+    except ValueError:
+        sound = False
+    if not sound or re.search(r"\s", text):
+        raise Misconfigured(say("base_url_is_no_address"))
+    if parts.scheme == "http" and not is_local(str(parts.hostname)):
+        raise Misconfigured(say("base_url_in_the_clear", host=parts.hostname))
+    return text
+
+
+def parse_patience(text: str) -> float:
+    """Seconds, of `90s`, `15m` or `1h`."""
+    found = re.fullmatch(r"(\d{1,6})\s*([smh])", text, re.ASCII)
+    if not found or not int(found[1]):
+        raise Misconfigured(say("patience_is_no_duration", value=text))
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+def parse_tables_off(text: str) -> tuple[str, ...]:
+    """Names of tables, separated by commas, in the order in which tables are read."""
+    names = {name.strip() for name in text.split(",")} - {""}
+    if unknown := sorted(names - TABLES.keys()):
+        raise Misconfigured(say("table_off_unknown", names=", ".join(unknown), tables=", ".join(TABLES)))
+    return tuple(name for name in TABLES if name in names)
+
+
 def parse_language(text: str) -> str:
     """`en` or `fr`; unset, whichever the locale says."""
     if text in ("en", "fr"):
@@ -103,7 +135,9 @@ class Settings:
     token_file: str = variable("GAZELLE_TOKEN_FILE", "config/token.json")
     zone: ZoneInfo = variable("GAZELLE_TIMEZONE", "America/Toronto", parse_zone)
     requests_per_second: float = variable("GAZELLE_REQUESTS_PER_SECOND", "5", parse_rate)
+    patience: float = variable("GAZELLE_PATIENCE", "15m", parse_patience)
     history_start: date = variable("GAZELLE_HISTORY_START", "2017-01-01", parse_history_start)
+    tables_off: tuple[str, ...] = variable("GAZELLE_TABLES_OFF", "", parse_tables_off)
     database_url: str = variable("SUPABASE_DB_URL", chosen=True, secret=True)
     slack_webhook_url: str = variable("SLACK_WEBHOOK_URL", secret=True)
     alert_email_to: str = variable("ALERT_EMAIL_TO")
@@ -119,6 +153,11 @@ class Settings:
     def var(self) -> Path:
         """The folder for everything that this installation writes."""
         return self.root / "var"
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """The tables that are read, in the order in which they are."""
+        return {name: table for name, table in TABLES.items() if name not in self.tables_off}
 
     @property
     def alerts_on(self) -> bool:

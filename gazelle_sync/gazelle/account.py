@@ -6,23 +6,30 @@ Keep out: whose account the database mirrors (`warehouse.account`), and what fol
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from gazelle_sync.gazelle.client import Client
+from gazelle_sync.gazelle.errors import QueryRefused, Unanswered
 from gazelle_sync.translations import say
 
 # `PrivateQuery.company` and `.user`, and the enum `AccessLevel`, in Gazelle's schema.
-QUERY = "query account { company { id name } user { accessLevel hasLimitedAccess } }"
+WHOSE = "query account {{ company {{ id name {settings}}} user {{ accessLevel hasLimitedAccess }} }}"
+LANGUAGE = "settings { localization { defaultClientLocalization { locale } } } "
 ADMINISTRATOR = "ADMIN"
 
 
 @dataclass(frozen=True)
 class Account:
-    """A company, and the access of the user who asks. `access_level` is None where Gazelle does not say it."""
+    """A company, and the access of the user who asks. `access_level` is None where Gazelle does not say it.
+
+    `client_locale` is the language and region that its clients are written to in, such as fr_CA; None if not told.
+    """
 
     company_id: str
     company_name: str
     access_level: str | None
     has_limited_access: bool
+    client_locale: str | None = None
 
     @property
     def sees_all(self) -> bool:
@@ -38,7 +45,13 @@ class Account:
 
 def read_account(client: Client) -> Account | None:
     """None when Gazelle names no company. Raises `GazelleError`."""
-    data = client.execute("the account", QUERY, {})
+    try:
+        data = client.execute("the account", WHOSE.format(settings=LANGUAGE), {})
+    except (QueryRefused, Unanswered) as error:
+        if isinstance(error, Unanswered) and "company" not in error.places:
+            raise
+        # Whose account it is has to be known; a language need not.
+        data = client.execute("the account", WHOSE.format(settings=""), {})
     company, user = data.get("company"), data.get("user")
     if not isinstance(company, dict) or not isinstance(company.get("id"), str) or not company["id"]:
         return None
@@ -50,4 +63,12 @@ def read_account(client: Client) -> Account | None:
         level if isinstance(level, str) else None,
         # What is not plainly no, may be yes.
         user.get("hasLimitedAccess") not in (False, None),
+        find_locale(company),
     )
+
+
+def find_locale(company: dict[str, Any]) -> str | None:
+    found: Any = company
+    for name in ("settings", "localization", "defaultClientLocalization", "locale"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, str) and found else None

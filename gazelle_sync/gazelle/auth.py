@@ -221,7 +221,7 @@ class OAuth:
         self._unsaved = None
 
     def _ask(self, grant_type: str, **grant: str) -> Token:
-        def read(reply: Any) -> Token:
+        def read(reply: Any, _: object) -> Token:
             # By this machine's clock, which is the one that `stale` reads.
             return Token.parse({**reply, "created_at": time.time()} if isinstance(reply, dict) else reply)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pandas
 
 from gazelle_sync.gazelle import query
-from gazelle_sync.gazelle.errors import InvalidResponse, Unanswered
+from gazelle_sync.gazelle.errors import CursorLost, InvalidResponse, TooMuch, Unanswered
 from gazelle_sync.gazelle.pages import Node, OtherRecord, WentAway, walk_connection, walk_of_parent
 from gazelle_sync.gazelle.rows import Columns, make_getter, transpose
 from gazelle_sync.tables.declaration import ById, ByParent, Connection, Missing, Nested
@@ -56,9 +56,7 @@ def ask_by_id(snapshot: Snapshot, record: ById, keys: Sequence[str]) -> list[Nod
 
     An error says as a rule which of them it is about: the others are asked for without it. Else each half is.
     """
-    if not keys:
-        return []
-    if snapshot.unanswered == UNANSWERED:
+    if not keys or snapshot.unanswered == UNANSWERED:
         keep(snapshot, keys, say("not_asked_any_more"))
         return []
     what = say("by_id", table=snapshot.table.name, first=keys[0], more=len(keys) - 1)
@@ -70,12 +68,15 @@ def ask_by_id(snapshot: Snapshot, record: ById, keys: Sequence[str]) -> list[Nod
         if doubtful := {names[place] for place in error.places if place in names}:
             keep(snapshot, doubtful, str(error))
             return ask_by_id(snapshot, record, [key for key in keys if key not in doubtful])
+        if len(keys) > 1:
+            return ask_for_halves(snapshot, record, keys)
+        snapshot.unanswered += 1
+        keep(snapshot, keys, str(error))
+        return []
+    except TooMuch:
         if len(keys) == 1:
-            snapshot.unanswered += 1
-            keep(snapshot, keys, str(error))
-            return []
-        half = len(keys) // 2
-        return ask_by_id(snapshot, record, keys[:half]) + ask_by_id(snapshot, record, keys[half:])
+            raise
+        return ask_for_halves(snapshot, record, keys)
     if absent := [name for name in names if name not in data]:
         raise InvalidResponse(say("records_missing", what=what, names=", ".join(absent)))
     existing = []
@@ -89,6 +90,11 @@ def ask_by_id(snapshot: Snapshot, record: ById, keys: Sequence[str]) -> list[Nod
         else:
             snapshot.unproved[key] = say("other_record")
     return existing
+
+
+def ask_for_halves(snapshot: Snapshot, record: ById, keys: Sequence[str]) -> list[Node]:
+    half = len(keys) // 2
+    return ask_by_id(snapshot, record, keys[:half]) + ask_by_id(snapshot, record, keys[half:])
 
 
 def keep(snapshot: Snapshot, keys: Iterable[str], why: str) -> None:
@@ -143,11 +149,11 @@ def read_list(snapshot: Snapshot, evidence: ByParent, column: str, owner: str) -
         snapshot.unproved[owner] = say("not_asked_any_more")
         return None
     if isinstance(read, Nested):
-        walk = walk_of_parent(snapshot.client, snapshot.table, read, owner)
+        walk = walk_of_parent(snapshot.client, snapshot.table, read, owner, snapshot.part_size)
     else:
         assert isinstance(read, Connection)
         text = query.narrowed(snapshot.table, read, evidence.arguments[column])
-        walk = walk_connection(snapshot.client, snapshot.table, text, read, {"id": owner})
+        walk = walk_connection(snapshot.client, snapshot.table, text, read, snapshot.part_size, {"id": owner})
     nodes: list[Node] = []
     started = False
     try:
@@ -156,7 +162,7 @@ def read_list(snapshot: Snapshot, evidence: ByParent, column: str, owner: str) -
             nodes.extend(page)
     except WentAway:
         return None if started else []
-    except (OtherRecord, Unanswered) as error:
+    except (OtherRecord, Unanswered, CursorLost) as error:
         snapshot.unanswered += isinstance(error, Unanswered)
         snapshot.unproved[owner] = str(error)
         return None
@@ -180,11 +186,14 @@ def is_of(node: Node, snapshot: Snapshot, column: str, owner: str) -> bool:
 
 
 def confirm_by_reading_again(snapshot: Snapshot, missing: Iterable[Missing]) -> Iterator[pandas.DataFrame]:
-    again = type(snapshot)(snapshot.client, snapshot.table, snapshot.scope)
+    again = type(snapshot)(snapshot.client, snapshot.table, snapshot.scope, snapshot.locale)
+    again.page_size = snapshot.page_size
     for page in again.pages():
         snapshot.not_gone.update(zip(*(page[name] for name in snapshot.table.key), strict=True))
         yield page
     snapshot.not_gone.update(reject.key for reject in again.rejects if reject.key)
-    if again.doubts:
+    if again.doubts or not again.seen:
         # A list with holes, or an empty one, proves nothing.
         snapshot.not_gone.update(entry.key for entry in missing)
+    if not again.seen:
+        snapshot.unproved[snapshot.table.name] = say("list_is_empty")

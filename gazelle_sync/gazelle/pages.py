@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -18,6 +19,7 @@ import numpy
 from gazelle_sync.gazelle import query
 from gazelle_sync.gazelle.client import Client
 from gazelle_sync.gazelle.errors import InvalidResponse
+from gazelle_sync.gazelle.page_size import PageSize
 from gazelle_sync.tables.declaration import Connection, Nested, Table
 from gazelle_sync.translations import say
 
@@ -203,26 +205,39 @@ class Walk:
 
 
 def walk_connection(
-    client: Client, table: Table, text: str, connection: Connection, variables: Mapping[str, object] | None = None
+    client: Client,
+    table: Table,
+    text: str,
+    connection: Connection,
+    size: PageSize,
+    variables: Mapping[str, object] | None = None,
 ) -> Walk:
-    """Over a connection at the root of the API, which the query `text` asks for."""
+    """Over a connection at the root of the API, which the query `text` asks for.
+
+    `size` may change between two pages: a cursor goes on whatever is asked for after it.
+    """
 
     def fetch(after: str | None) -> Page:
         what = name_request(table, connection.field, after)
-        data = client.execute(what, text, {**(variables or {}), "after": after})
-        return parse_page(data.get(connection.field), what)
+        asked, began = size.first, time.monotonic()
+        data = client.execute(what, text, {**(variables or {}), "after": after}, size)
+        page = parse_page(data.get(connection.field), what)
+        if page.more:
+            size.note(asked, len(page.nodes), time.monotonic() - began)
+        return page
 
     return Walk(fetch, connection.field)
 
 
-def walk_of_parent(client: Client, table: Table, read: Nested, parent: str) -> Walk:
+def walk_of_parent(client: Client, table: Table, read: Nested, parent: str, size: PageSize) -> Walk:
     """Over the nested connection of one parent. Fetching raises `WentAway` and `OtherRecord` too."""
-    text = query.nested_of_one(table, read)
-    field = f"{read.record.field}.{read.field}"
+    text, source = query.nested_of_one(table, read), read.record
+    assert source is not None
+    field = f"{source.field}.{read.field}"
 
     def fetch(after: str | None) -> Page:
         what = name_request(table, field, after)
-        record = client.execute(what, text, {"id": parent, "after": after}).get(read.record.field)
+        record = client.execute(what, text, {"id": parent, "after": after}, size).get(source.field)
         if record is None:
             raise WentAway(say("went_away"))
         if not isinstance(record, dict) or record.get("id") != parent:
@@ -235,6 +250,8 @@ def walk_of_parent(client: Client, table: Table, read: Nested, parent: str) -> W
 
 def adopt(nodes: Sequence[Node], read: Nested, parent: str) -> list[Node]:
     """The nodes of a parent's nested list, with the parent that they were not asked for."""
+    if not read.parent_field:
+        return list(nodes)
     owner = {"id": parent}
     return [{**node, read.parent_field: owner} if isinstance(node, dict) else node for node in nodes]
 

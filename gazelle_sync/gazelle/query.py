@@ -10,15 +10,18 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from gazelle_sync.tables.declaration import Bound, ById, ByParent, Connection, Nested, PlainList, Scope, Table
+from gazelle_sync.gazelle.page_size import PageSize
+from gazelle_sync.tables.declaration import Bound, ById, ByParent, Connection, Nested, PlainList, Scope, Sizes, Table
 
-# 100 and 200 have worked; the greatest page that Gazelle serves is not published. The fewer requests, the sooner and
-# the more polite; but a page whose records bring a list each is large enough with half of them.
-PAGE = 200
+# What the first page ever is asked for, and the greatest that is tried: 1,000 pianos and 500 timeline entries have been
+# served, the limit is not published. The fewer requests, the sooner and the more polite; but a page whose records bring
+# a list each is large enough with half of them.
+PAGE, LARGEST_PAGE = 200, 1000
 PAGE_OF_LISTS = 100
 # How many records one request asks for by id.
 BATCH = 25
 
+NEXT_PAGE = "first: $first, after: $after"
 PAGE_FIELDS = "totalCount pageInfo { hasNextPage endCursor }"
 # Of a list that goes on, a page overlaps the one before: that takes the cursor of the record before the last.
 CURSORS = "edges { cursor }"
@@ -30,11 +33,14 @@ def selection(table: Table, *, without: str = "") -> str:
     for column in table.all_columns:
         for path in column.paths:
             names = path.split(".")
-            if names[0] == without:
+            if without and names[0] == without:
                 continue
             branch = tree
             for name in names:
                 branch = branch.setdefault(name, {})
+            if column.fields:
+                # No field has this name: it is GraphQL text.
+                branch[column.fields] = {}
 
     def render(branch: Mapping[str, Any]) -> str:
         return " ".join(f"{name} {{ {render(below)} }}" if below else name for name, below in branch.items())
@@ -42,37 +48,77 @@ def selection(table: Table, *, without: str = "") -> str:
     return render(tree)
 
 
-def whole_list(table: Table, scope: Scope) -> str:
-    """The query that reads a table, a page at a time (`$after`)."""
+def page_size(table: Table, known: Sizes | None = None) -> PageSize:
+    """The size of the pages of `whole_lists`: as it was `known` to work last, else as a first guess."""
+    if isinstance(table.read, Nested):
+        outermost = table.read.levels[0]
+        return PageSize(known or Sizes(PAGE_OF_LISTS, outermost.first if outermost.paged else 0), PAGE_OF_LISTS)
+    return PageSize(known or Sizes(PAGE), LARGEST_PAGE)
+
+
+def page_size_of_part() -> PageSize:
+    """The size of the pages of what is read beside it: `nested_of_one`, `nested_counts`, `narrowed`."""
+    return PageSize(Sizes(PAGE), LARGEST_PAGE)
+
+
+def whole_lists(table: Table, scope: Scope) -> list[str]:
+    """The queries that read a table, a page at a time (`$after`), with the variables of `page_size`.
+
+    One for each list that the table is made of.
+    """
     read = table.read
     if isinstance(read, PlainList):
-        return f"query {table.name} {{ {read.field} {{ {selection(table)} }} }}"
+        arguments = f"({read.arguments})" if read.arguments else ""
+        return [f"query {table.name} {{ {read.field}{arguments} {{ {selection(table)} }} }}"]
     if isinstance(read, Connection):
-        connection, node, first = read, selection(table), PAGE
+        connection, node, variables = read, selection(table), "$first: Int, $after: String"
     else:
-        connection, node, first = read.within, f"id {nested(table, read, first=read.first)}", PAGE_OF_LISTS
+        connection, node, variables = read.root, f"id {below(table, read.levels[0])}", "$first: Int, $after: String"
+        if read.levels[0].paged:
+            variables = f"$nested: Int, {variables}"
     limits = window(connection, scope)
-    nodes = page(connection.field, node, connection.arguments, limits, first=first)
-    return f"query {table.name}($after: String) {{ {nodes} }}"
+    lists = [page(connection.field, node, NEXT_PAGE, connection.arguments, each, limits) for each in connection.each]
+    return [f"query {table.name}({variables}) {{ {nodes} }}" for nodes in lists]
 
 
-def nested_of_one(table: Table, read: Nested) -> str:
-    """The query that reads one parent's nested list, a page at a time (`$id`, `$after`)."""
-    record, below = f"{read.record.field}({read.record.argument}: $id)", nested(table, read, after=True)
-    return f"query {table.name}($id: String!, $after: String) {{ {record} {{ id {below} }} }}"
+def below(table: Table, level: Nested, *, first: str = "") -> str:
+    """A nested list with all that is read inside of its records. `first` says how many; else the declaration does.
+
+    The list inside the root's records has the variable `$nested`, which `page_size` fills.
+    """
+    read = table.read
+    assert isinstance(read, Nested)
+    if level == read:
+        node = selection(table, without=read.parent_field)
+    else:
+        node = f"id {below(table, read.levels[len(level.levels)])}"
+    if not level.paged:
+        arguments = f"({level.arguments})" if level.arguments else ""
+        return f"{level.field}{arguments} {{ {node} }}"
+    usual = "first: $nested" if level == read.levels[0] else f"first: {level.first}"
+    return page(level.field, node, first or usual, level.arguments)
 
 
-def nested_counts(table: Table, read: Nested, scope: Scope) -> str:
-    """The query that reads how long each parent's nested list is, a page of parents at a time (`$after`)."""
+def nested_of_one(table: Table, level: Nested) -> str:
+    """The query that reads one parent's nested list, a page at a time (`$id`, `$first`, `$after`)."""
+    assert level.record is not None
+    record = f"{level.record.field}({level.record.argument}: $id)"
+    list_ = below(table, level, first=NEXT_PAGE)
+    return f"query {table.name}($id: String!, $first: Int, $after: String) {{ {record} {{ id {list_} }} }}"
+
+
+def nested_counts(table: Table, read: Nested, scope: Scope) -> list[str]:
+    """The queries that read how long each parent's nested list is, a page of parents at a time (`$first`, `$after`)."""
     arguments = f"({read.arguments})" if read.arguments else ""
-    node, limits = f"id {read.field}{arguments} {{ totalCount }}", window(read.within, scope)
-    return f"query {table.name}($after: String) {{ {page(read.within.field, node, read.within.arguments, limits)} }}"
+    node, limits = f"id {read.field}{arguments} {{ {'totalCount' if read.paged else 'id'} }}", window(read.root, scope)
+    lists = [page(read.root.field, node, NEXT_PAGE, read.root.arguments, each, limits) for each in read.root.each]
+    return [f"query {table.name}($first: Int, $after: String) {{ {nodes} }}" for nodes in lists]
 
 
 def narrowed(table: Table, read: Connection, argument: str) -> str:
-    """The query that reads what the table's connection has where `argument` is one id (`$id`, `$after`)."""
-    narrowed = page(read.field, selection(table), read.arguments, f"{argument}: $id")
-    return f"query {table.name}($id: String!, $after: String) {{ {narrowed} }}"
+    """The query that reads what the table's connection has where `argument` is one id (`$id`, `$first`, `$after`)."""
+    narrowed = page(read.field, selection(table), NEXT_PAGE, read.arguments, f"{argument}: $id")
+    return f"query {table.name}($id: String!, $first: Int, $after: String) {{ {narrowed} }}"
 
 
 def by_ids(table: Table, record: ById, count: int) -> str:
@@ -83,14 +129,9 @@ def by_ids(table: Table, record: ById, count: int) -> str:
     return f"query {table.name}({variables}) {{ {records} }}"
 
 
-def page(field: str, node: str, *arguments: str, after: bool = True, first: int = PAGE) -> str:
-    given = ", ".join(part for part in (f"first: {first}", "after: $after" if after else "", *arguments) if part)
-    cursors = f"{CURSORS} " if after else ""
-    return f"{field}({given}) {{ {PAGE_FIELDS} {cursors}nodes {{ {node} }} }}"
-
-
-def nested(table: Table, read: Nested, *, after: bool = False, first: int = PAGE) -> str:
-    return page(read.field, selection(table, without=read.parent_field), read.arguments, after=after, first=first)
+def page(field: str, node: str, *arguments: str) -> str:
+    cursors = f"{CURSORS} " if NEXT_PAGE in arguments else ""
+    return f"{field}({', '.join(filter(None, arguments))}) {{ {PAGE_FIELDS} {cursors}nodes {{ {node} }} }}"
 
 
 def window(connection: Connection, scope: Scope) -> str:
@@ -125,12 +166,13 @@ def literal(value: str | dict[str, Any]) -> str:
 
 def all_queries(table: Table, scope: Scope) -> Iterable[str]:
     """Every query that reading this table can send."""
-    yield whole_list(table, scope)
-    if isinstance(table.read, Nested):
-        yield nested_of_one(table, table.read)
-        yield nested_counts(table, table.read, scope)
-    if isinstance(table.deletion_proved_by, ById):
-        yield by_ids(table, table.deletion_proved_by, 2)
-    if isinstance(table.deletion_proved_by, ByParent) and isinstance(table.read, Connection):
-        for argument in table.deletion_proved_by.arguments.values():
-            yield narrowed(table, table.read, argument)
+    read, evidence = table.read, table.deletion_proved_by
+    yield from whole_lists(table, scope)
+    if isinstance(read, Nested):
+        yield from (nested_of_one(table, level) for level in read.levels if level.paged)
+        if len(read.levels) == 1:
+            yield from nested_counts(table, read, scope)
+    if isinstance(evidence, ById):
+        yield by_ids(table, evidence, 2)
+    if isinstance(evidence, ByParent) and isinstance(read, Connection):
+        yield from (narrowed(table, read, argument) for argument in evidence.arguments.values())

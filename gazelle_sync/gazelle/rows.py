@@ -6,12 +6,14 @@ a reject; never an exception, never silence. Keep out: SQL, HTTP, and the declar
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from operator import itemgetter
+from types import NoneType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -31,6 +33,10 @@ TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)
 TIMESTAMPS = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}(\d{3})?)?(Z|[+-]\d\d:\d\d))*", re.ASCII)
 NUMBER = re.compile(r"[+-]?\d{1,500}(\.\d{1,500})?([eE][+-]?\d{1,2})?", re.ASCII)
 INTEGER_LIMIT = 2**31
+# What Gazelle uses where it does not know a language (field descriptions, CoreLocalization.locale).
+DEFAULT_LOCALE = "en_US"
+# Deeper than any answer that was asked for; Python's own limit is near a thousand.
+DEEPEST = 50
 # Gazelle's ids have some twenty characters. A row of a b-tree has room for 2,704 bytes (PostgreSQL manual, B-Tree,
 # "Implementation"), and a key can have two ids.
 ID_BYTES = 1000
@@ -62,12 +68,15 @@ class RepairedValue(Exception):
 
 
 class RowReader:
-    """Reads the nodes of one table. `rejects` grows as it goes."""
+    """Reads the nodes of one table. `rejects` grows as it goes.
 
-    def __init__(self, table: Table, zone: ZoneInfo) -> None:
+    `zone` is the company's; `locale` (such as fr_CA) is the language that its clients are written to in.
+    """
+
+    def __init__(self, table: Table, zone: ZoneInfo, locale: str = DEFAULT_LOCALE) -> None:
         self.rejects: list[Reject] = []
         self._fields = [
-            Field(column, zone, is_id=column.name in table.key or column.references is not None)
+            Field(column, zone, locale, is_id=column.name in table.key or column.references is not None)
             for column in table.all_columns
         ]
         self._key = itemgetter(*[table.all_columns.index(table.column(name)) for name in table.key])
@@ -121,12 +130,12 @@ class RowReader:
 class Field:
     """One column's way from a node to its value."""
 
-    def __init__(self, column: Column, zone: ZoneInfo, *, is_id: bool) -> None:
+    def __init__(self, column: Column, zone: ZoneInfo, locale: str, *, is_id: bool) -> None:
         self.name = column.name
         self.nullable = column.nullable
         self._paths = column.paths
         self._getters = [make_getter(path) for path in column.paths]
-        self._convert = to_id if is_id else make_converter(column.type, zone)
+        self._convert = to_id if is_id else make_converter(column.type, zone, locale)
         at_once = {Type.TEXT: convert_ids if is_id else convert_texts, Type.TIMESTAMP: convert_timestamps}
         self._convert_all = at_once.get(column.type, self._each_converted)
         self._derive = column.derive
@@ -180,9 +189,14 @@ class Field:
         return derived
 
 
+def response_names(path: str) -> list[str]:
+    """The names on a path as they stand in the answer: without the fields' arguments."""
+    return [name.partition("(")[0] for name in path.split(".")]
+
+
 def make_getter(path: str) -> Callable[[Any], object]:
     """Follows a dotted path; null on the way is null. Raises KeyError and TypeError as the node does."""
-    first, *rest = path.split(".")
+    first, *rest = response_names(path)
     if not rest:
         return itemgetter(first)
 
@@ -199,14 +213,14 @@ def make_getter(path: str) -> Callable[[Any], object]:
 
 def values_at(nodes: Sequence[Any], path: str) -> Sequence[Any]:
     """What `make_getter`'s function finds in each."""
-    first, *rest = path.split(".")
+    first, *rest = response_names(path)
     values = [node[first] for node in nodes]
     for name in rest:
         values = [None if value is None else value[name] for value in values]
     return values
 
 
-def make_converter(kind: Type, zone: ZoneInfo) -> Callable[[Any], object]:
+def make_converter(kind: Type, zone: ZoneInfo, locale: str) -> Callable[[Any], object]:
     """The function that checks and converts a value that is not null; it raises `InvalidValue` or `RepairedValue`."""
     return {
         Type.TEXT: to_text,
@@ -218,6 +232,8 @@ def make_converter(kind: Type, zone: ZoneInfo) -> Callable[[Any], object]:
         Type.TIMESTAMP: to_timestamp,
         Type.LOCAL_DATE: lambda value: to_local(value, zone).date(),
         Type.LOCAL_TIME: lambda value: to_local(value, zone).time(),
+        Type.JSON: to_json,
+        Type.TRANSLATED: lambda value: to_translated(value, locale),
     }[kind]
 
 
@@ -335,6 +351,41 @@ def to_local(value: Any, zone: ZoneInfo) -> datetime:
         return to_timestamp(value).astimezone(zone)
     except OverflowError:
         raise InvalidValue(say("no_such_timestamp")) from None
+
+
+def to_json(value: Any) -> Any:
+    """A value as it came, if PostgreSQL's jsonb can hold it."""
+    found = storable(value, DEEPEST)
+    if found != value:
+        raise RepairedValue(found, say("text_repaired"))
+    return value
+
+
+def storable(value: Any, depth: int) -> Any:
+    if depth == 0:
+        raise InvalidValue(say("nested_too_deeply"))
+    if isinstance(value, str):
+        return UNSTORABLE.sub(REPLACEMENT, value)
+    if isinstance(value, list):
+        return [storable(each, depth - 1) for each in value]
+    if isinstance(value, dict):
+        return {storable(name, depth - 1): storable(each, depth - 1) for name, each in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidValue(say("not_finite"))
+    return value
+
+
+def to_translated(value: Any, locale: str) -> str | None:
+    """The text of an `I18nString`: in this language, else in the same of another region, else en_US, else any."""
+    if type(value) is str:
+        return to_text(value)
+    if type(value) is not dict or any(type(each) not in (str, NoneType) for each in value.values()):
+        raise InvalidValue(not_as_due(value, "translations_due"))
+    language = locale.partition("_")[0]
+    said = {name: each for name, each in sorted(value.items()) if each and each.strip()}
+    nearest = [name for name in said if name.partition("_")[0] == language]
+    chosen = next((name for name in (locale, *nearest, DEFAULT_LOCALE, *said) if name in said), None)
+    return None if chosen is None else to_text(said[chosen])
 
 
 def not_as_due(value: object, due: str) -> str:

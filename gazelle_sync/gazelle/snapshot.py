@@ -15,10 +15,12 @@ import pandas
 
 from gazelle_sync.gazelle import deletions, query
 from gazelle_sync.gazelle.client import Client
-from gazelle_sync.gazelle.errors import InvalidResponse, Unanswered
+from gazelle_sync.gazelle.errors import CursorLost, InvalidResponse, QueryRefused, Unanswered
+from gazelle_sync.gazelle.gaps import do_without
 from gazelle_sync.gazelle.pages import (
     Node,
     OtherRecord,
+    Page,
     Walk,
     WentAway,
     adopt,
@@ -27,14 +29,16 @@ from gazelle_sync.gazelle.pages import (
     walk_connection,
     walk_of_parent,
 )
-from gazelle_sync.gazelle.rows import Columns, Reject, RowReader
+from gazelle_sync.gazelle.rows import DEFAULT_LOCALE, Columns, Reject, RowReader
 from gazelle_sync.tables.declaration import (
     Bound,
     Connection,
+    Gap,
     Missing,
     Nested,
     PlainList,
     Scope,
+    Sizes,
     Table,
 )
 from gazelle_sync.translations import say
@@ -49,14 +53,16 @@ class Snapshot:
     Each call of `pages` reads all of it anew, several pages to a frame; afterwards `doubts` says what speaks
     against the list being whole (nothing, as a rule), `rejects` which records did not convert, `seen` and
     `expected` how many records there were and should have been.
+
+    What Gazelle refuses of the table, before the first frame, is in `gaps` from then on, and `table` is without it.
     """
 
-    def __init__(self, client: Client, table: Table, scope: Scope) -> None:
-        self.table = table
+    def __init__(self, client: Client, table: Table, scope: Scope, locale: str = DEFAULT_LOCALE) -> None:
         self.scope = scope
         self.client = client
-        self.columns = [column.name for column in table.all_columns]
-        self._names = pandas.Index(self.columns)
+        self.gaps: list[Gap] = []
+        self.page_size = query.page_size(table)
+        self.part_size = query.page_size_of_part()
         self.doubts: list[str] = []
         # By id, or by the id of whose list was asked for.
         self.unproved: dict[str, str] = {}
@@ -64,10 +70,38 @@ class Snapshot:
         self.seen = 0
         self.expected = 0
         self.not_gone: set[tuple[str, ...]] = set()
-        self.reader = RowReader(table, scope.zone)
-        self._own_date = self._date_column()
+        # Whether Gazelle does not let us read the table at all, which an `optional` one may be.
+        self.is_refused = False
+        self.locale = locale
         # Of a nested list: a number for each parent, and how many records it had.
         self._parents, self._counts = array("q"), array("q")
+        self._read_as(table)
+
+    def _read_as(self, table: Table) -> None:
+        self.table = table
+        self.columns = [column.name for column in table.all_columns]
+        self._names = pandas.Index(self.columns)
+        self.reader = RowReader(table, self.scope.zone, self.locale)
+        self._own_date = self._date_column()
+
+    def recall(self, sizes: Sizes) -> None:
+        """Begins with the size of pages that worked last."""
+        self.page_size = query.page_size(self.table, sizes)
+
+    @property
+    def page_sizes(self) -> list[int]:
+        """Every size of a page that was asked for, in its order."""
+        return self.page_size.used
+
+    @property
+    def sizes(self) -> Sizes | None:
+        """The size of pages that the next read may begin with; None for a list without pages."""
+        return self.page_size.remembered() if self.page_size.used else None
+
+    def prefer(self, locale: str) -> None:
+        """From now on, what is written in several languages is read in this one first (`fr_CA`)."""
+        self.locale = locale
+        self.reader = RowReader(self.table, self.scope.zone, locale)
 
     @property
     def rejects(self) -> list[Reject]:
@@ -80,7 +114,23 @@ class Snapshot:
 
     def pages(self) -> Iterator[pandas.DataFrame]:
         """Raises `GazelleError`; what was read until then proves nothing."""
-        self.doubts, self.unproved = [], {}
+        while True:
+            frames = self._read_frames()
+            try:
+                first = next(frames, None)
+            except QueryRefused as refusal:
+                # Before anything was read: from now on, this table is read without what was refused.
+                table, gaps = do_without(self.table, refusal)
+                self._read_as(table)
+                self.gaps += gaps
+            else:
+                break
+        if first is not None:
+            yield first
+            yield from frames
+
+    def _read_frames(self) -> Iterator[pandas.DataFrame]:
+        self.doubts, self.unproved, self.is_refused = [], {}, False
         self.seen = self.expected = self.unanswered = 0
         self._parents, self._counts = array("q"), array("q")
         self.reader.rejects.clear()
@@ -92,7 +142,7 @@ class Snapshot:
         else:
             nodes = self._read_nested(read)
         beyond = 0
-        for block in prefetch(nodes, self.table.name):
+        for block in self._until_cursor_is_lost(prefetch(self._let_refuse(nodes), self.table.name)):
             columns = self.reader.columns(block)
             within = self._drop_beyond_scope(columns)
             beyond += len(columns[0]) - len(within[0])
@@ -108,6 +158,13 @@ class Snapshot:
         self.seen -= beyond
         self.expected -= beyond
 
+    def _until_cursor_is_lost(self, blocks: Iterator[list[Node]]) -> Iterator[list[Node]]:
+        """The blocks; a list whose cursor the server no longer knows is in doubt, and so will be read anew."""
+        try:
+            yield from blocks
+        except CursorLost as lost:
+            self.doubts.append(str(lost))
+
     def look_again(self) -> Iterator[pandas.DataFrame]:
         """Of a nested list, the records of each parent whose list is not as long as it was when it was read.
 
@@ -115,17 +172,24 @@ class Snapshot:
         is asked for; before a table's first load nothing is. Raises `GazelleError`.
         """
         read = self.table.read
-        if not isinstance(read, Nested):
+        if not isinstance(read, Nested) or len(read.levels) > 1 or self.is_refused:
             return
         counted = dict(zip(self._parents, self._counts, strict=True))
-        walk = self._walk(query.nested_counts(self.table, read, self.scope), read.within)
-        for parents in walk.pages():
-            for parent in parents:
-                count = count_of(parent, read)
-                if count is not None and counted.get(hash(parent["id"])) != count:
-                    nodes = self._read_whole_nested(read, parent["id"])
-                    if nodes is not None:
-                        yield self.frame(self.reader.columns(nodes))
+        for text in query.nested_counts(self.table, read, self.scope):
+            for parents in walk_connection(self.client, self.table, text, read.root, self.part_size).pages():
+                for parent in parents:
+                    count = count_of(parent, read)
+                    if count is not None and counted.get(hash(parent["id"])) != count:
+                        yield from self._read_once_more(read, parent["id"])
+
+    def _read_once_more(self, read: Nested, parent: str) -> Iterator[pandas.DataFrame]:
+        if not read.paged:
+            # It can't be read alone; what is not sure is said, and the next night finds it.
+            self.doubts.append(say("list_changed", where=f"{read.root.field}.{read.field}", parent=parent))
+            return
+        nodes = self._read_whole_nested(read, parent)
+        if nodes is not None:
+            yield self.frame(self.reader.columns(nodes))
 
     def confirm(self, missing: Iterable[Missing]) -> Iterator[pandas.DataFrame]:
         """Asks for records that a read did not show: the rows of those that exist after all.
@@ -138,52 +202,65 @@ class Snapshot:
 
     # Reading lists
 
+    def _let_refuse(self, pages: Iterator[Sequence[Node]]) -> Iterator[Sequence[Node]]:
+        """The pages; none, with a doubt, where Gazelle answers for an optional table with an error only."""
+        try:
+            yield from pages
+        except Unanswered as error:
+            if not self.table.optional or self.seen:
+                raise
+            self.is_refused = True
+            self.doubts.append(say("table_refused", why=error))
+
     def _read_plain_list(self, read: PlainList) -> Iterator[Sequence[Node]]:
-        data = self.client.execute(self.table.name, query.whole_list(self.table, self.scope), {})
-        nodes = data.get(read.field)
+        (text,) = query.whole_lists(self.table, self.scope)
+        data = self.client.execute(self.table.name, text, {})
+        nodes = [data.get(read.field)] if read.single else data.get(read.field)
         if not isinstance(nodes, list):
             raise InvalidResponse(say("list_missing", what=self.table.name, field=read.field))
-        if not nodes:
-            self.doubts.append(say("list_is_empty"))
         self._note_nulls(nodes.count(None))
         self.seen = self.expected = len(nodes)
         yield [node for node in nodes if node is not None]
 
     def _read_connection(self, read: Connection) -> Iterator[Sequence[Node]]:
-        walk = self._walk(query.whole_list(self.table, self.scope), read)
-        for nodes in walk.pages():
-            self.seen += len(nodes)
-            self.expected = walk.total
-            yield nodes
-        # The start may have been looked at once more, and have been counted anew.
-        self.expected = walk.total
-        self._note_walk(walk)
+        before = 0
+        for text in query.whole_lists(self.table, self.scope):
+            walk = self._walk(text, read)
+            for nodes in walk.pages():
+                self.seen += len(nodes)
+                self.expected = before + walk.total
+                yield nodes
+            # The start may have been looked at once more, and have been counted anew.
+            self.expected = before = before + walk.total
+            self._note_walk(walk)
 
     def _read_nested(self, read: Nested) -> Iterator[Sequence[Node]]:
-        walk = self._walk(query.whole_list(self.table, self.scope), read.within)
-        for parents in walk.pages():
-            nodes = [child for parent in parents for child in self._read_children(read, parent)]
-            self.seen += len(nodes)
-            yield nodes
-        self._note_walk(walk)
+        for text in query.whole_lists(self.table, self.scope):
+            walk = self._walk(text, read.root)
+            for nodes in walk.pages():
+                for level in read.levels:
+                    nodes = [child for parent in nodes for child in self._read_children(level, parent)]  # noqa: PLW2901
+                self.seen += len(nodes)
+                yield nodes
+            self._note_walk(walk)
 
     def _read_children(self, read: Nested, parent: Node) -> Sequence[Node]:
-        """Every node of the parent's nested connection, each with its parent in the field `parent_field`."""
+        """Every node of the parent's nested list, each with its parent in the field `parent_field`."""
         where = f"{read.within.field}.{read.field}"
         if not isinstance(parent, dict) or not isinstance(parent.get("id"), str):
             self.doubts.append(say("parent_without_id", where=read.within.field, field=read.field))
             return []
-        connection = parent.get(read.field)
-        if connection is None:
+        found = parent.get(read.field)
+        if found is None:
             # The schema allows null here; nothing is concluded from it: what is stored is asked for again.
             return []
-        page = parse_page(connection, where)
+        page = parse_page(found, where) if read.paged else as_page(found, where)
         nodes: Sequence[Node] = page.nodes
         if page.more:
             # Read anew from its start, so that it is one list, and what shifts in it is noticed.
             nodes = self._read_whole_nested(read, parent["id"]) or ()
         else:
-            self.expected += page.total
+            self._expect(read, page.total)
             self._note_nulls(page.nodes.count(None))
             if len(page.nodes) != page.total:
                 seen, at = len(page.nodes), say("list_of", where=where, parent=parent["id"])
@@ -193,20 +270,25 @@ class Snapshot:
         self._counts.append(len(nodes))
         return nodes
 
+    def _expect(self, read: Nested, count: int) -> None:
+        """Only the records of the table itself are counted, and not those that they are read inside of."""
+        if read == self.table.read:
+            self.expected += count
+
     def _read_whole_nested(self, read: Nested, parent: str) -> list[Node] | None:
         """All that one parent has; None, with a doubt, if that can't be told."""
-        walk = walk_of_parent(self.client, self.table, read, parent)
+        walk = walk_of_parent(self.client, self.table, read, parent, self.part_size)
         try:
             nodes = [node for page in walk.pages() for node in page]
         except (WentAway, OtherRecord, Unanswered) as error:
             self.doubts.append(f"{walk.where}: {error}")
             return None
-        self.expected += walk.total
+        self._expect(read, walk.total)
         self._note_walk(walk)
         return nodes
 
     def _walk(self, text: str, connection: Connection) -> Walk:
-        return walk_connection(self.client, self.table, text, connection)
+        return walk_connection(self.client, self.table, text, connection, self.page_size)
 
     def _note_walk(self, walk: Walk) -> None:
         self._note_nulls(walk.nulls)
@@ -249,5 +331,14 @@ def count_of(parent: Node, read: Nested) -> int | None:
     if not isinstance(parent, dict) or not isinstance(parent.get("id"), str):
         return None
     below = parent.get(read.field)
+    if not read.paged:
+        return len(below) if isinstance(below, list) else None
     count = below.get("totalCount") if isinstance(below, dict) else None
     return count if type(count) is int else None
+
+
+def as_page(nodes: Node, where: str) -> Page:
+    """A list that was given whole, as its only page. Raises `InvalidResponse` for what is no list."""
+    if not isinstance(nodes, list):
+        raise InvalidResponse(say("no_page", where=where))
+    return Page(nodes, len(nodes), more=False, cursor=None, overlap=None)

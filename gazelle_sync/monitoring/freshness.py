@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta, timezone
 
 from gazelle_sync.partitions import ROLLING_MONTHS_AHEAD, months_later
+from gazelle_sync.tables import Cadence, Table
 from gazelle_sync.warehouse import Coverage
 
-# A day, and time for the run itself and for a retry.
-FRESH_FOR = timedelta(hours=26)
+# A day, or a week, and time for the run itself and for a retry: a table that Sunday's run missed is read on Monday.
+FRESH_FOR = {Cadence.NIGHT: timedelta(hours=26), Cadence.WEEK: timedelta(days=8)}
+# After this, a nightly run reads a weekly table too. Less than a week, so that a run each night reads it every seventh.
+DUE_AFTER = {Cadence.NIGHT: timedelta(0), Cadence.WEEK: timedelta(days=6, hours=12)}
 
 
 def find_as_of(coverage: Coverage, today: date, *, proved: bool = True) -> datetime | None:
@@ -20,10 +23,21 @@ def find_as_of(coverage: Coverage, today: date, *, proved: bool = True) -> datet
     return coverage.as_of(months_later(today, ROLLING_MONTHS_AHEAD), proved=proved)
 
 
-def is_fresh(coverage: Coverage) -> bool | None:
-    """Whether what is known of a table, without a gap, is recent enough; None for one that was never read whole."""
+def is_fresh(table: Table, coverage: Coverage) -> bool | None:
+    """Whether what is known of a table, without a gap, is recent enough; None for one that was never read whole.
+
+    An optional table that was never proved is one that there may be no right to read.
+    """
     now = datetime.now(timezone.utc)
-    if find_as_of(coverage, now.date(), proved=False) is None:
-        return None
     known = find_as_of(coverage, now.date())
-    return known is not None and now - known <= FRESH_FOR
+    if known is None and (table.optional or find_as_of(coverage, now.date(), proved=False) is None):
+        return None
+    return known is not None and now - known <= FRESH_FOR[table.every]
+
+
+def is_due(table: Table, coverage: Coverage | None, at: datetime) -> bool:
+    """Whether a nightly run at this moment reads the table. `coverage` is None when the log could not be asked."""
+    if table.every is Cadence.NIGHT or coverage is None:
+        return True
+    read = find_as_of(coverage, at.date(), proved=False)
+    return read is None or at - read > DUE_AFTER[table.every]

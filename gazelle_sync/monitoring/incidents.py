@@ -7,7 +7,7 @@ said twice and nothing is missed while neither ran. Keep out: how it is said and
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from gazelle_sync.monitoring.freshness import find_as_of, is_fresh
 from gazelle_sync.monitoring.memory import KEPT, Memory, hold_memory
 from gazelle_sync.monitoring.under_way import find_left_runs
 from gazelle_sync.resources import AlertsResource, PostgresResource
-from gazelle_sync.tables import TABLES
+from gazelle_sync.tables import TABLES, Table
 from gazelle_sync.translations import TEXTS, say
 
 logger = logging.getLogger(__name__)
@@ -62,18 +62,34 @@ def make_watcher(instance: DagsterInstance, postgres: PostgresResource, alerts: 
     """As the environment configures it."""
     settings = alerts.settings()
     memory = settings.var / "watch.json"
-    return Watcher(instance, postgres.engine(), alerts.alerts(), memory, settings.ui_url, settings.heartbeat_url)
+    return Watcher(
+        instance,
+        postgres.engine(),
+        alerts.alerts(),
+        memory,
+        settings.ui_url,
+        settings.heartbeat_url,
+        tables=settings.tables,
+    )
 
 
 class Watcher:
     """Looks at an instance and a database, and raises and clears incidents.
 
     `memory` is a file, and the folder `runs` beside it has what is under way; `ui_url` is where the Dagster UI is, for
-    links; `heartbeat_url` is asked after each good nightly run, empty for none.
+    links; `heartbeat_url` is asked after each good nightly run, empty for none; `tables` are those that are read.
     """
 
     def __init__(
-        self, instance: DagsterInstance, engine: Engine, alerts: Alerts, memory: Path, ui_url: str, heartbeat_url: str
+        self,
+        instance: DagsterInstance,
+        engine: Engine,
+        alerts: Alerts,
+        memory: Path,
+        ui_url: str,
+        heartbeat_url: str,
+        *,
+        tables: Mapping[str, Table] = TABLES,
     ) -> None:
         self._instance = instance
         self._engine = engine
@@ -81,6 +97,7 @@ class Watcher:
         self._memory = memory
         self._ui_url = ui_url.rstrip("/")
         self._heartbeat_url = heartbeat_url
+        self._tables = tables
 
     def look(self) -> None:
         """At all that happened since the last look. What fails here is looked at again the next time.
@@ -292,20 +309,24 @@ class Watcher:
     def _look_for_stale_tables(self) -> None:
         """By the log, which knows what a load covered: the backfill of an old month makes nothing fresh."""
         try:
-            coverage = warehouse.read_coverage(self._engine, TABLES)
+            coverage = warehouse.read_coverage(self._engine, self._tables)
         except warehouse.WarehouseError as error:
             # A run that can't reach the database fails, and that is told.
             logger.warning(say("stale_not_known", why=error))
             return
         today = datetime.now(timezone.utc).date()
         for name, each in coverage.items():
-            fresh, known = is_fresh(each), find_as_of(each, today)
+            fresh, known = is_fresh(self._tables[name], each), find_as_of(each, today)
             if fresh:
                 self._alerts.resolve(f"stale:{name}", known)
             elif fresh is False:
                 since = known or find_as_of(each, today, proved=False) or datetime.now(timezone.utc)
                 why = say("known_as_of" if known else "never_proved", at=f"{since:%Y-%m-%d %H:%M}")
                 self._open(Kind.TABLE_STALE, f"stale:{name}", name, since, why, None)
+        for incident in self._alerts.open_incidents():
+            # Whoever turned a table off does not wait for it.
+            if incident.about.partition(":")[0] in TABLES.keys() - self._tables.keys():
+                self._alerts.resolve(incident.key)
 
     def _read_events(self, record: RunRecord, kind: DagsterEventType) -> list[DagsterEvent]:
         records = self._instance.get_records_for_run(record.dagster_run.run_id, of_type=kind).records

@@ -5,13 +5,14 @@ Keep out: where they come from (`warehouse.history`), and how they look (`status
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
 from gazelle_sync import warehouse
 from gazelle_sync.monitoring.freshness import is_fresh
-from gazelle_sync.tables import TABLES
+from gazelle_sync.tables import TABLES, Table
 from gazelle_sync.warehouse import MirroredAccount, OpenReject, RunLine, TableStatus
 
 
@@ -19,7 +20,7 @@ from gazelle_sync.warehouse import MirroredAccount, OpenReject, RunLine, TableSt
 class Status:
     """What there is to see. `fresh` says of each table whether it is; None for one that was never read whole.
 
-    `account` is None where nothing was synced yet.
+    `account` is None where nothing was synced yet. `off` names the tables that are not read.
     """
 
     account: MirroredAccount | None
@@ -27,15 +28,17 @@ class Status:
     fresh: dict[str, bool | None]
     runs: list[RunLine]
     rejects: list[OpenReject]
+    off: list[str]
 
 
-def read_status(engine: Engine) -> Status:
-    """Raises `WarehouseError`."""
-    coverage = warehouse.read_coverage(engine, TABLES)
+def read_status(engine: Engine, tables: Mapping[str, Table]) -> Status:
+    """Of these tables. Raises `WarehouseError`."""
+    coverage = warehouse.read_coverage(engine, tables)
     return Status(
         warehouse.read_mirrored_account(engine),
-        warehouse.read_status(engine, TABLES),
-        {name: is_fresh(each) for name, each in coverage.items()},
+        warehouse.read_status(engine, tables),
+        {name: is_fresh(tables[name], each) for name, each in coverage.items()},
         warehouse.read_recent_runs(engine),
         warehouse.read_open_rejects(engine),
+        [name for name in TABLES if name not in tables],
     )

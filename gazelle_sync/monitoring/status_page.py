@@ -72,6 +72,7 @@ def render_page(status: Status, zone: ZoneInfo, say: Speech) -> str:
 <p class="quiet">{say("as_of", at=moment(datetime.now(timezone.utc)))} ({escape(zone.key)})</p>
 <h2>{say("tables")}</h2>
 <table><tr>{headings(say, "table", "rows", "last", "fresh", "status", "reason")}</tr>{tables}</table>
+{name_off(status, say)}
 <h2>{say("rows_per_table")}</h2>{bars([(table.table, table.rows or 0) for table in status.tables])}
 <h2>{say("recent_runs", count=len(status.runs))}</h2>{timeline(status.runs, moment, say)}
 <h2>{say("open_rejects", count=len(status.rejects))}</h2>
@@ -86,6 +87,10 @@ def name_account(status: Status, say: Speech) -> str:
     return (
         f"<p>{escape(say('mirrored_account', company=status.account.company_name, id=status.account.company_id))}</p>"
     )
+
+
+def name_off(status: Status, say: Speech) -> str:
+    return f'<p class="quiet">{escape(say("tables_off", names=", ".join(status.off)))}</p>' if status.off else ""
 
 
 def headings(say: Speech, *names: str) -> str:

@@ -8,9 +8,9 @@ import pkgutil
 from collections.abc import Mapping
 from graphlib import CycleError
 
-from gazelle_sync.tables.declaration import Column, Nested, Scope, Table, Type
+from gazelle_sync.tables.declaration import Cadence, Column, Nested, Scope, Table, Type
 
-__all__ = ["TABLES", "Column", "Scope", "Table", "Type", "declared", "dependencies"]
+__all__ = ["TABLES", "Cadence", "Column", "Scope", "Table", "Type", "declared", "dependencies"]
 
 
 def declared(package_path: list[str], package: str) -> dict[str, Table]:
@@ -29,8 +29,8 @@ def declared(package_path: list[str], package: str) -> dict[str, Table]:
 
 def dependencies(table: Table, tables: Mapping[str, Table]) -> list[str]:
     """The tables that this one is downstream of: those it is `after`, and the one inside whose records it is read."""
-    within = table.read.within.field if isinstance(table.read, Nested) else None
-    hosts = [host.name for host in tables.values() if getattr(host.read, "field", None) == within]
+    within = table.read.within if isinstance(table.read, Nested) else None
+    hosts = [host.name for host in tables.values() if within is not None and host.read == within]
     return sorted({*table.after, *hosts} & tables.keys() - {table.name})
 
 

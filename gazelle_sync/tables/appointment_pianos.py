@@ -1,7 +1,7 @@
 """appointment_pianos: every piano of every appointment."""
 
 from gazelle_sync.tables.appointments import EVENTS
-from gazelle_sync.tables.declaration import ById, ByParent, Nested, Settled, Table, boolean, reference
+from gazelle_sync.tables.declaration import ById, ByParent, Group, Nested, Settled, Table, boolean, reference
 
 APPOINTMENT_PIANOS = Table(
     name="appointment_pianos",
@@ -18,6 +18,7 @@ APPOINTMENT_PIANOS = Table(
     key=("appointment_external_id", "piano_external_id"),
     partitioned_by="appointment_external_id.appointment_date",
     hourly=True,
+    group=Group.CALENDAR,
     columns=(
         reference("appointment", "event.id", "The appointment.", to="appointments", nullable=False),
         reference("piano", "piano.id", "The piano.", to="pianos", nullable=False),

@@ -4,6 +4,7 @@ from gazelle_sync.tables.declaration import (
     Bound,
     ById,
     Connection,
+    Group,
     Settled,
     Table,
     boolean,
@@ -37,6 +38,7 @@ APPOINTMENTS = Table(
     after=("contacts", "pianos"),
     checks=(positive("end_after_they_start", "duration_minutes", "Every appointment takes some time."),),
     hourly=True,
+    group=Group.CALENDAR,
     columns=(
         reference("client", "client.id", "Whom the appointment is with; a memo has no client.", to="clients"),
         reference("technician", "user.id", "Whose calendar it stands in.", to="users"),

@@ -12,16 +12,18 @@ from gazelle_sync.tables.declaration import (
     timestamp,
 )
 
+CONTACTS_READ = Nested(
+    Connection("allClients", "sortBy: [CREATED_AT_ASC]"),
+    "allContacts",
+    "client",
+    record=ById("client", "id"),
+    arguments="includeArchived: true",
+)
+
 CONTACTS = Table(
     name="contacts",
     comment="People to talk to at a client, archived ones included.",
-    read=Nested(
-        within=Connection("allClients", "sortBy: [CREATED_AT_ASC]"),
-        record=ById("client", "id"),
-        field="allContacts",
-        arguments="includeArchived: true",
-        parent_field="client",
-    ),
+    read=CONTACTS_READ,
     deletion_proved_by=ById("contact", "id"),
     after=("clients",),
     columns=(

@@ -27,6 +27,8 @@ class Type(Enum):
     TIMESTAMP = "timestamptz"
     LOCAL_DATE = "date, of a timestamp in the company's time zone"
     LOCAL_TIME = "time, of a timestamp in the company's time zone"
+    JSON = "jsonb"
+    TRANSLATED = "text, of an I18nString in the account's client language"
 
     @property
     def sql(self) -> str:
@@ -37,10 +39,12 @@ class Type(Enum):
 class Column:
     """A column and where in the API's node its value is.
 
-    `path` is dotted (`defaultContact.defaultEmail.email`); null anywhere on it is null. With `derive`,
+    `path` is dotted (`defaultContact.defaultEmail.email`); null anywhere on it is null. A field may have arguments,
+    as GraphQL writes them (`phoneNumber(format: NATIONAL)`). `fields` is what is asked for below it. With `derive`,
     the column is a pure function of the values at `paths`, already converted to `type`. A `required` column may be
     null in the database, so that no record is lost, but a row check says of every row that it must not. `authorship`
-    is a reference to whoever made the record, who may have left since.
+    is a reference to whoever made the record, who may have left since. One that is `only_new` is written to rows that
+    are not there yet: what is stored may be better than what can be read now.
     """
 
     name: str
@@ -51,8 +55,10 @@ class Column:
     references: str | None = None
     required: bool = False
     personal: bool = False
+    fields: str = ""
     authorship: bool = False
     derive: Callable[..., object] | None = None
+    only_new: bool = False
 
 
 def text(name: str, path: str, comment: str, *, personal: bool = False) -> Column:
@@ -82,6 +88,14 @@ def timestamp(name: str, path: str, comment: str, *, nullable: bool = True) -> C
     return Column(name, Type.TIMESTAMP, (path,), comment, nullable=nullable)
 
 
+def stamps() -> tuple[Column, Column]:
+    """`created_at` and `updated_at`, Gazelle's own."""
+    return (
+        timestamp("created_at", "createdAt", "When it was created in Gazelle."),
+        timestamp("updated_at", "updatedAt", "When it was last changed in Gazelle."),
+    )
+
+
 def local_date(name: str, path: str, comment: str) -> Column:
     """The day of a `CoreDateTime` in the company's time zone."""
     return Column(name, Type.LOCAL_DATE, (path,), comment)
@@ -90,6 +104,24 @@ def local_date(name: str, path: str, comment: str) -> Column:
 def local_time(name: str, path: str, comment: str) -> Column:
     """The time of day of a `CoreDateTime` in the company's time zone."""
     return Column(name, Type.LOCAL_TIME, (path,), comment)
+
+
+def texts(name: str, path: str, comment: str) -> Column:
+    """A list of texts, which may be null."""
+    return Column(name, Type.TEXT_ARRAY, (path,), comment)
+
+
+def json(name: str, path: str, comment: str, *, fields: str = "", personal: bool = False) -> Column:
+    """Any value, as it comes; `fields` is the GraphQL selection of an object, or of the objects of a list."""
+    return Column(name, Type.JSON, (path,), comment, fields=fields, personal=personal)
+
+
+def translated(name: str, path: str, comment: str) -> tuple[Column, Column]:
+    """An `I18nString`: `name` in the account's client language, else en_US, else any; `name_i18n` has them all."""
+    return (
+        Column(name, Type.TRANSLATED, (path,), comment),
+        Column(f"{name}_i18n", Type.JSON, (path,), f"{comment} In every language it was written in."),
+    )
 
 
 def tags(path: str, comment: str) -> Column:
@@ -164,18 +196,26 @@ class Connection:
 
     `arguments` is GraphQL text that never changes. `window` says which arguments limit the read to a
     scope of business dates: `{"filters.dateGet": Bound.FIRST_DAY}`; GraphQL text in place of a bound never changes.
+    `each` has further arguments, of which every one is a list of its own; the table is all of them together (archived
+    invoices, and those that are not).
     """
 
     field: str
     arguments: str = ""
     window: Mapping[str, Bound | str] = dataclasses.field(default_factory=dict)
+    each: tuple[str, ...] = ("",)
 
 
 @dataclass(frozen=True)
 class PlainList:
-    """A list that the API gives at once, without pages, cursors or a count. An empty one proves nothing."""
+    """A list that the API gives at once, without pages, cursors or a count. An empty one proves nothing.
+
+    `single` is a field that is one record and no list.
+    """
 
     field: str
+    arguments: str = ""
+    single: bool = False
 
 
 @dataclass(frozen=True)
@@ -201,18 +241,35 @@ class ById:
 
 @dataclass(frozen=True)
 class Nested:
-    """A connection inside every node of another one, drained for each.
+    """A list inside every node of another list, drained for each. The other list may be nested itself.
 
-    `record` reaches one parent alone, for a list that is longer than the first page of it. `parent_field` is the
-    node's field that leads to its parent: it is not asked for where the parent is known anyway.
+    `parent_field` is the node's field that leads to its parent: it is not asked for, as the parent is known; it is
+    empty where the node names its parent itself. A `paged` list is a connection: `first` of it are asked for with each
+    parent, and `record` reaches one parent alone for what is longer. Another one is given whole, and takes neither
+    `first` nor a count.
     """
 
-    within: Connection
-    record: ById
+    within: Connection | Nested
     field: str
     parent_field: str
+    record: ById | None = None
     arguments: str = ""
     first: int = 20
+    paged: bool = True
+
+    def __post_init__(self) -> None:
+        if self.paged and self.record is None:
+            raise ValueError(f"{self.field} is paged: declare the record that it is drained by")
+
+    @property
+    def levels(self) -> tuple[Nested, ...]:
+        """The nested lists from the one inside the root's records to this one."""
+        return (*self.within.levels, self) if isinstance(self.within, Nested) else (self,)
+
+    @property
+    def root(self) -> Connection:
+        """The connection that all of it is read inside of."""
+        return self.within.root if isinstance(self.within, Nested) else self.within
 
 
 @dataclass(frozen=True)
@@ -241,6 +298,23 @@ class ReadAgain:
     """What proves that a record is gone where the API has nothing but the list: the same list, once more."""
 
 
+class Cadence(Enum):
+    """How often a table is read by itself: what costs much and changes little can wait for Sunday."""
+
+    NIGHT = "every night"
+    WEEK = "every week"
+
+
+class Group(Enum):
+    """Where a table stands in the graph; the values are the groups' names in the UI."""
+
+    PEOPLE = "people"
+    PIANOS = "pianos"
+    CALENDAR = "calendar"
+    MONEY = "money"
+    SETTINGS = "settings"
+
+
 @dataclass(frozen=True)
 class Table:
     """One mirrored table.
@@ -249,6 +323,8 @@ class Table:
     that says which month a row belongs to, or `relation.column` where a parent says it. `after` names the tables
     that this one is downstream of in the graph: when one of them fails, this one is not read. A reference alone does
     not stop anything, as a placeholder takes the place of a missing parent. `hourly` tables are in the hourly job.
+    `every` says which scheduled run reads the table. An account, or the key's owner, may have no access to an
+    `optional` one: that is said, and the rest runs. `group` is where it stands in the graph.
     """
 
     name: str
@@ -261,6 +337,9 @@ class Table:
     after: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
     hourly: bool = False
+    every: Cadence = Cadence.NIGHT
+    optional: bool = False
+    group: Group = Group.PEOPLE
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.all_columns]
@@ -325,6 +404,24 @@ class Missing(NamedTuple):
     key: tuple[str, ...]
     parent: str | None = None
     elsewhere: tuple[str | None, ...] = ()
+
+
+class Gap(NamedTuple):
+    """What Gazelle refuses of a table: a field's path in the record, or `list(argument)`; and the columns it costs."""
+
+    field: str
+    columns: tuple[str, ...]
+
+
+class Sizes(NamedTuple):
+    """How many records a page is asked for, and a list in each of its records (0 where there is none).
+
+    `refused` is the least size of a page that was refused as too large.
+    """
+
+    first: int
+    nested: int = 0
+    refused: int | None = None
 
 
 @dataclass(frozen=True)

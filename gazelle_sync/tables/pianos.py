@@ -3,6 +3,7 @@
 from gazelle_sync.tables.declaration import (
     ById,
     Connection,
+    Group,
     Table,
     boolean,
     date,
@@ -13,13 +14,16 @@ from gazelle_sync.tables.declaration import (
     timestamp,
 )
 
+PIANOS_READ = Connection("allPianos", "sortBy: [CREATED_AT_ASC]")
+
 PIANOS = Table(
     name="pianos",
     comment="Instruments, with where they stand, what they are, and when they are due.",
-    read=Connection("allPianos", "sortBy: [CREATED_AT_ASC]"),
+    read=PIANOS_READ,
     deletion_proved_by=ById("piano", "id"),
     after=("clients",),
     hourly=True,
+    group=Group.PIANOS,
     columns=(
         reference("client", "client.id", "Who the piano belongs to.", to="clients", required=True),
         text("make", "make", "Maker."),

@@ -1,6 +1,6 @@
 """timeline_entries: what happened at a client's or to a piano, from services to messages."""
 
-from gazelle_sync.tables.declaration import Bound, ByParent, Connection, Table, reference, text, timestamp
+from gazelle_sync.tables.declaration import Bound, ByParent, Connection, Group, Table, reference, text, timestamp
 
 TIMELINE_ENTRIES = Table(
     name="timeline_entries",
@@ -21,6 +21,7 @@ TIMELINE_ENTRIES = Table(
     ),
     partitioned_by="occurred_at",
     after=("appointments",),
+    group=Group.CALENDAR,
     columns=(
         reference("client", "client.id", "The client whose history this is.", to="clients", required=True),
         reference("piano", "piano.id", "The piano it is about, if any.", to="pianos"),

@@ -6,6 +6,7 @@ Keep out: HTTP, Dagster. What is stored is declared in `tables`.
 from sqlalchemy import Engine
 
 from gazelle_sync.warehouse.account import MirroredAccount, read_mirrored_account, remember_account
+from gazelle_sync.warehouse.api_memory import read_page_sizes
 from gazelle_sync.warehouse.connection import WarehouseError, connect, make_schema
 from gazelle_sync.warehouse.coverage import DAYS_UNTIL_SETTLED, Coverage, Reading, read_coverage
 from gazelle_sync.warehouse.history import (
@@ -73,6 +74,7 @@ __all__ = [
     "read_coverage",
     "read_mirrored_account",
     "read_open_rejects",
+    "read_page_sizes",
     "read_recent_runs",
     "read_run_log",
     "read_sample",

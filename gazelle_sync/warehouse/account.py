@@ -15,21 +15,30 @@ from gazelle_sync.warehouse.connection import fetch
 
 @dataclass(frozen=True)
 class MirroredAccount:
-    """The company that is mirrored here. `saw_all_at` is when somebody who may see everything last asked."""
+    """The company that is mirrored here. `saw_all_at` is when somebody who may see everything last asked.
+
+    `client_locale` is the language that its clients are written to in, as it was last told.
+    """
 
     company_id: str
     company_name: str
     saw_all_at: datetime | None
+    client_locale: str | None = None
 
 
-READ = "SELECT company_external_id, company_name, saw_all_at FROM gazelle.account"
+# As JSON, because the column may not be there yet.
+READ = """
+SELECT company_external_id, company_name, saw_all_at, to_jsonb(account) ->> 'client_locale' FROM gazelle.account
+"""
 
 # Another company's row stays as it is, also when two first syncs begin at once.
 REMEMBER = """
-INSERT INTO gazelle.account AS known (id, company_external_id, company_name, access_level, saw_all_at)
-VALUES (1, %(company_id)s, %(company_name)s, %(access_level)s, CASE WHEN %(sees_all)s THEN now() END)
+INSERT INTO gazelle.account AS known (id, company_external_id, company_name, access_level, saw_all_at, client_locale)
+VALUES (1, %(company_id)s, %(company_name)s, %(access_level)s, CASE WHEN %(sees_all)s THEN now() END,
+        %(client_locale)s)
 ON CONFLICT (id) DO UPDATE SET company_name = excluded.company_name, access_level = excluded.access_level,
-    saw_all_at = coalesce(excluded.saw_all_at, known.saw_all_at)
+    saw_all_at = coalesce(excluded.saw_all_at, known.saw_all_at),
+    client_locale = coalesce(excluded.client_locale, known.client_locale)
 WHERE known.company_external_id = excluded.company_external_id;
 """
 
@@ -43,7 +52,13 @@ def read_mirrored_account(engine: Engine) -> MirroredAccount | None:
 
 
 def remember_account(
-    engine: Engine, *, company_id: str, company_name: str, access_level: str | None, sees_all: bool
+    engine: Engine,
+    *,
+    company_id: str,
+    company_name: str,
+    access_level: str | None,
+    sees_all: bool,
+    client_locale: str | None,
 ) -> MirroredAccount:
     """What is mirrored here: the given company, unless it is another one already. Raises `WarehouseError`."""
     values = {
@@ -51,5 +66,6 @@ def remember_account(
         "company_name": company_name,
         "access_level": access_level,
         "sees_all": sees_all,
+        "client_locale": client_locale,
     }
     return MirroredAccount(*fetch(engine, REMEMBER + READ, values)[1][0])

@@ -58,7 +58,7 @@ UPDATE {target} t SET {set_columns}, synced_at = now(), deleted_at = NULL
 FROM difference s WHERE t.id = s."target id"
 """
 INSERT = """
-INSERT INTO {target} ({columns}, synced_at) SELECT {columns}, now() FROM difference WHERE "target id" IS NULL
+INSERT INTO {target} ({inserted}, synced_at) SELECT {inserted_values}, now() FROM difference WHERE "target id" IS NULL
 """
 # Another table's load may have inserted the same record as a placeholder since the comparison.
 INSERT_OR_FILL = INSERT + " ON CONFLICT ({key}) DO UPDATE SET {set_excluded}, synced_at = now(), deleted_at = NULL"
@@ -201,7 +201,7 @@ def lock_if_empty(cursor: Cursor, target: Target, tables: Mapping[str, Table], e
     if cursor.fetchone() is None:
         return None
     related = {name: table for name, table in tables.items() if name in target.table.references.values()}
-    related[target.table.name] = target.table
+    related[target.table.name] = tables.get(target.table.name, target.table)
     # One after the other, in the order in which they are named (PostgreSQL manual, LOCK).
     lock = sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(
         sql.SQL(", ").join(sql.Identifier(SCHEMA, name) for name in related)

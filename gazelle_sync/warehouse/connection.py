@@ -7,7 +7,6 @@ Keep out: what is stored (`schema`) and how (`load`).
 
 from __future__ import annotations
 
-import ipaddress
 import itertools
 import logging
 import os
@@ -26,6 +25,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool, QueuePool
 
+from gazelle_sync.hosts import is_local
 from gazelle_sync.redaction import PlainError, find_passwords, hide
 from gazelle_sync.translations import say
 from gazelle_sync.warehouse import interruption
@@ -157,15 +157,6 @@ def with_tls(url: URL, variable: str) -> URL:
     if mode not in ("require", "verify-ca", "verify-full"):
         raise WarehouseError(say("connection_without_tls", variable=variable))
     return url.update_query_dict({"sslmode": str(mode)})
-
-
-def is_local(host: str) -> bool:
-    if host.startswith(("/", "@")) or host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 @contextmanager

@@ -26,6 +26,13 @@ def limit(among: int, of_table: int) -> float:
     return min(max(ROWS_TO_REFUSE, SHARE_TO_REFUSE * among), max(ROWS_NEVER_REFUSED, SHARE_OF_SMALL_TABLE * of_table))
 
 
+# The same in SQL, of a whole table with `{rows}`.
+LIMIT = (
+    f"least(greatest({ROWS_TO_REFUSE}, {SHARE_TO_REFUSE} * {{rows}}), "
+    f"greatest({ROWS_NEVER_REFUSED}, {SHARE_OF_SMALL_TABLE} * {{rows}}))"
+)
+
+
 def is_empty(table: Table, column: Column, row: str) -> sql.Composable:
     """Whether a row has no value in a column; what stands there in its place is none."""
     value = sql.Identifier(row, column.name)

@@ -22,6 +22,9 @@ from gazelle_sync.warehouse.schema import SCHEMA, metadata
 # What every load writes to, beside its own table.
 WRITTEN_BY_ALL = ("sync_log", "rejected_rows", "row_changes")
 
+# The longest name that PostgreSQL keeps.
+NAMEDATALEN = 63
+
 # Columns that have to be given a value, foreign keys, and unique constraints: of which table, the constraint's name (a
 # column's, for a column), its columns, and what it refers to. A column of NOT NULL with an identity, a default or an
 # expression fills itself.
@@ -76,16 +79,16 @@ def find_leftovers(found: Sequence[tuple[Any, ...]], tables: Mapping[str, Table]
     shape = {table.name: table for table in metadata(tables).tables.values()}
     for kind, name, constraint, columns, parent, referred, _ in sorted(found, key=lambda row: row[:3]):
         declared, table = shape[name].columns, tables.get(name)
-        quoted = f'{SCHEMA}."{name}"'
+        altered = f"ALTER TABLE {SCHEMA}.{quote(name)}"
         if kind == "column":
             if constraint not in declared:
                 yield Leftover(
                     name,
                     say("leftover_column", table=name, column=constraint),
-                    f'ALTER TABLE {quoted} ALTER "{constraint}" DROP NOT NULL;',
+                    f"{altered} ALTER {quote(constraint)} DROP NOT NULL;",
                 )
             continue
-        drop = f'ALTER TABLE {quoted} DROP CONSTRAINT "{constraint}";'
+        drop = f"{altered} DROP CONSTRAINT {quote(constraint)};"
         if table is None or not all(column in declared for column in columns):
             # Without a value in a column that nobody fills, these let a row in.
             continue
@@ -95,9 +98,20 @@ def find_leftovers(found: Sequence[tuple[Any, ...]], tables: Mapping[str, Table]
             if by_id and not (table.references.get(columns[0]) == parent and parent in tables):
                 text = say("leftover_foreign_key", table=name, column=columns[0], parent=parent, constraint=constraint)
                 yield Leftover(name, text, drop)
-        elif constraint == f"{name}_{'_'.join(columns)}_key" and columns not in ([*table.key], ["external_id"]):
+        elif is_named_by_us(constraint, name, columns) and columns not in ([*table.key], ["external_id"]):
             text = say("leftover_unique", table=name, columns=", ".join(columns), constraint=constraint)
             yield Leftover(name, text, drop, certain=False)
+
+
+def is_named_by_us(constraint: str, table: str, columns: Sequence[str]) -> bool:
+    """Whether a unique constraint has the name that SQLAlchemy gives it, which ends in a digest when it is too long."""
+    return constraint.startswith(f"{table}_{'_'.join(columns)}_key"[: NAMEDATALEN - 8])
+
+
+def quote(name: str) -> str:
+    """A name as SQL takes it, whatever is in it."""
+    escaped = name.replace('"', '""')
+    return f'"{escaped}"'
 
 
 def check_leftovers(engine: Engine, tables: Mapping[str, Table] = TABLES) -> None:

@@ -23,9 +23,10 @@ from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import Engine
 
 from gazelle_sync.tables import TABLES, Scope, Table
-from gazelle_sync.tables.declaration import Missing, Nested
+from gazelle_sync.tables.declaration import Gap, Missing, Nested, Sizes
 from gazelle_sync.translations import say
 from gazelle_sync.warehouse import (
+    api_memory,
     candidates,
     changes,
     comparison,
@@ -39,7 +40,7 @@ from gazelle_sync.warehouse import (
 from gazelle_sync.warehouse.comparison import Difference
 from gazelle_sync.warehouse.connection import ATTEMPTS, transaction, with_retries
 from gazelle_sync.warehouse.leftovers import start_reading
-from gazelle_sync.warehouse.overtaking import Knowledge, Standing, lock_and_look
+from gazelle_sync.warehouse.overtaking import Knowledge, LaterLoad, Standing, lock_and_look
 from gazelle_sync.warehouse.rejects import RejectLike
 from gazelle_sync.warehouse.report import LoadReport
 from gazelle_sync.warehouse.spool import Spool
@@ -82,6 +83,14 @@ class Source(Protocol):
     def not_gone(self) -> set[Key]: ...
     @property
     def unproved(self) -> Mapping[str, str]: ...
+    @property
+    def gaps(self) -> Sequence[Gap]: ...
+    @property
+    def sizes(self) -> Sizes | None: ...
+    @property
+    def page_sizes(self) -> Sequence[int]: ...
+    @property
+    def is_refused(self) -> bool: ...
 
     def pages(self) -> Iterator[pandas.DataFrame]: ...
     def look_again(self) -> Iterator[pandas.DataFrame]: ...
@@ -180,8 +189,12 @@ class Load:
             for frame in self.source.pages():
                 self.spool.add(frame)
             self.doubts = list(self.source.doubts)
-            if not self.doubts:
-                return
+            # What is refused once is refused again.
+            if not self.doubts or self.source.is_refused:
+                break
+        # What Gazelle refuses of the table is known by now.
+        self.table = self.source.table
+        self.target = Target(self.table, self.tables.get(self.table.name))
 
     def ask_for(self, unseen: Unseen) -> None:
         """Asks Gazelle for records that the read did not show; those that exist are spooled like any other.
@@ -210,18 +223,13 @@ class Load:
             standing = lock_and_look(cursor, self.table, self.read_from)
             report = self.begin_report()
             if overtaken := [load for load in standing.later if load.covers(report.scope)]:
-                by, at = overtaken[0].run_id, f"{overtaken[0].read_from:%Y-%m-%d %H:%M:%S}"
-                report.warnings.append(say("overtaken", run=by, at=at))
-                cursor.execute(self.target.compose(tombstones.COUNT_LIVE))
-                report.rows = fetch_one(cursor)
-                sync_log.record_success(cursor, self.run_id, report, self.read_from)
-                return report
+                return self.give_way(cursor, report, overtaken[0])
             staged = staging.stage(cursor, self.target, self.spool)
             knowledge = Knowledge(
                 self.table, self.source.scope, self.tables, self.read_from, standing, asked_at=self.asked_at
             )
             unseen = Unseen([], set(), in_scope=0, in_table=0)
-            if not self.blind_spot:
+            if not self.blind_spot and not self.source.is_refused:
                 unseen = tombstones.find_unseen(
                     cursor, self.target, self.source.scope, self.tables, knowledge, list_is_whole=not self.doubts
                 )
@@ -255,10 +263,20 @@ class Load:
             report.unchanged = staged - sum(difference.to_do.values())
             report.deleted = len(gone)
             self.note_rejects(cursor, standing, report)
+            self.note_gaps(cursor, report)
             if known:
                 self.mention_changes(difference, report)
             sync_log.record_success(cursor, self.run_id, report, self.read_from)
             return report
+
+    def give_way(self, cursor: Cursor, report: LoadReport, later: LaterLoad) -> LoadReport:
+        """Writes nothing but the log, in which it is said."""
+        assert self.read_from is not None
+        report.warnings.append(say("overtaken", run=later.run_id, at=f"{later.read_from:%Y-%m-%d %H:%M:%S}"))
+        cursor.execute(self.target.compose(tombstones.COUNT_LIVE))
+        report.rows = fetch_one(cursor)
+        sync_log.record_success(cursor, self.run_id, report, self.read_from)
+        return report
 
     def begin_report(self) -> LoadReport:
         report = LoadReport(
@@ -268,11 +286,15 @@ class Load:
             expected=self.source.expected,
             api_requests=self.source.client.api_requests - self.requests,
             api_retries=self.source.client.api_retries - self.retries,
+            page_sizes=list(self.source.page_sizes),
             proved=not (self.doubts or self.blind_spot),
+            refused=self.source.is_refused,
         )
         if self.blind_spot:
             report.warnings.append(self.blind_spot)
-        if self.doubts:
+        if self.source.is_refused:
+            report.warnings += self.doubts
+        elif self.doubts:
             report.warnings.append(
                 say(
                     "list_not_proved",
@@ -329,6 +351,16 @@ class Load:
         )
         return []
 
+    def note_gaps(self, cursor: Cursor, report: LoadReport) -> None:
+        """Writes down what Gazelle refuses of the table, and warns of it."""
+        if not self.source.gaps:
+            return
+        refused_since = api_memory.note_gaps(cursor, self.table.name, self.source.gaps)
+        for gap in self.source.gaps:
+            text = "field_refused" if gap.columns else "argument_refused"
+            since = refused_since[gap.field]
+            report.warnings.append(say(text, field=gap.field, since=since, columns=", ".join(gap.columns)))
+
     def note_rejects(self, cursor: Cursor, standing: Standing, report: LoadReport) -> None:
         """Writes down what could not be stored, resolves what is sound by now, and counts the table's live rows."""
         noted = rejects.note_rejects(cursor, self.table.name, self.source.rejects)
@@ -339,17 +371,21 @@ class Load:
                 shown = say("and_more_rejects", shown=shown, more=len(noted) - 3)
             report.warnings.append(say("rejected_records", count=len(noted), shown=shown))
         all_read = self.table.partitioned_by is None or self.source.scope.whole
-        if standing.new_columns and not all_read:
-            columns = ", ".join(sorted(standing.new_columns))
+        filled = {column.name for column in self.table.all_columns} & standing.new_columns.keys()
+        if filled and not all_read:
+            columns = ", ".join(sorted(filled))
             report.warnings.append(say("filled_in_part", columns=columns, scope=report.scope))
+        learned, values = api_memory.remember(self.table.name, self.source)
         cursor.execute(
             in_one_message(
                 self.target.compose(rejects.RESOLVE),
                 changes.FORGET,
+                *learned,
                 new_columns.FORGET,
                 self.target.compose(tombstones.COUNT_LIVE),
             ),
             {
+                **values,
                 "changes_kept": changes.CHANGES_KEPT,
                 "table": self.table.name,
                 "rejected": list(noted),

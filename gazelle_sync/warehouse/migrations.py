@@ -13,8 +13,9 @@ import hashlib
 import logging
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
@@ -23,7 +24,6 @@ import sqlalchemy as sa
 from alembic.autogenerate import produce_migrations
 from alembic.operations import Operations, ops
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy.engine.interfaces import ReflectedColumn
 from sqlalchemy.exc import DBAPIError
 
 from gazelle_sync.tables import TABLES, Table
@@ -68,18 +68,30 @@ class TableIsHeld(Exception):
 
 
 def migrate(engine: sa.Engine, tables: Mapping[str, Table] = TABLES, *, loads_follow: bool = False) -> list[str]:
-    """Adds what the database lacks, in one transaction under the migrations' lock. What was added, in words.
+    """Adds what the database lacks, under the migrations' lock. What was added, in words.
 
     When `loads_follow`, foreign keys and indexes of tables without rows are left to their first load. Raises
     `WarehouseError`, also when the server is older than PostgreSQL 15, and with the name of who holds a table that has
     to be altered, when it does so for longer than `PATIENCE`.
     """
     shape = metadata(tables)
+    done: list[str] = []
 
-    def work() -> list[str]:
+    def work() -> None:
         try:
-            with engine.begin() as connection:
-                return bring_to(shape, connection, loads_follow)
+            with start(engine) as connection:
+                added = add_missing(shape, connection, loads_follow)
+                fits = list(find_fits(shape, connection))
+                if not fits:
+                    added += replace_views(connection)
+            done.extend(added)
+            if fits:
+                # Rows are filled in a transaction that holds up no reader, and before one that does for a moment.
+                with start(engine) as connection:
+                    fill_rows(connection, fits)
+                with start(engine) as connection:
+                    fitted = [*alter_columns(connection, fits), *replace_views(connection)]
+                done.extend(fitted)
         except DBAPIError as error:
             if isinstance(error.orig, psycopg2.errors.LockNotAvailable):
                 raise TableIsHeld(str(error.statement)) from None
@@ -91,7 +103,7 @@ def migrate(engine: sa.Engine, tables: Mapping[str, Table] = TABLES, *, loads_fo
     told = ""
     while True:
         try:
-            return with_retries(work, say("preparing_the_tables"))
+            with_retries(work, say("preparing_the_tables"))
         except TableIsHeld as held:
             holders = describe_holders(engine, held.statement)
             if time.monotonic() + PAUSE > deadline:
@@ -99,7 +111,12 @@ def migrate(engine: sa.Engine, tables: Mapping[str, Table] = TABLES, *, loads_fo
             if holders != told:
                 logger.warning("%s", say("waiting_for_table", holders=holders))
                 told = holders
-        time.sleep(PAUSE)
+            time.sleep(PAUSE)
+        else:
+            break
+    for line in done:
+        logger.info("%s", say("added", what=line))
+    return done
 
 
 def describe_holders(engine: sa.Engine, statement: str) -> str:
@@ -115,48 +132,56 @@ def describe_holders(engine: sa.Engine, statement: str) -> str:
     return "; ".join(said) or say("holder_is_gone", statement=named)
 
 
-def bring_to(shape: sa.MetaData, connection: sa.Connection, loads_follow: bool) -> list[str]:
-    # A load holds up no reader, so it is waited for as long as it takes; a table is not.
-    connection.execute(
-        sa.text(
-            f"SET LOCAL statement_timeout = '15min'; SET LOCAL lock_timeout = 0; {MIGRATION}; "
-            f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"
+@contextmanager
+def start(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction under the migrations' lock."""
+    with engine.begin() as connection:
+        # A load holds up no reader, so it is waited for as long as it takes; a table is not.
+        connection.execute(
+            sa.text(
+                f"SET LOCAL timezone = 'UTC'; SET LOCAL statement_timeout = '15min'; SET LOCAL lock_timeout = 0; "
+                f"{MIGRATION}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"
+            )
         )
-    )
+        yield connection
+
+
+def add_missing(shape: sa.MetaData, connection: sa.Connection, loads_follow: bool) -> list[str]:
     version: int = connection.scalar(sa.text("SELECT current_setting('server_version_num')::int")) or 0
     if version < 150000:
         raise WarehouseError(say("server_too_old", version=version // 10000))
-    roles = set(connection.scalars(sa.text("SELECT rolname FROM pg_roles")))
+    roles = read_roles(connection)
     done: list[str] = []
     if SCHEMA not in sa.inspect(connection).get_schema_names():
         connection.execute(sa.schema.CreateSchema(SCHEMA))
         done.append(say("schema_named", what=SCHEMA))
-    there = set(sa.inspect(connection).get_table_names(SCHEMA))
     context = make_context(connection)
     operations = Operations(context)
     for addition in find_missing(shape, context, loads_follow):
         with fit_for_old_rows(addition):
             operations.invoke(addition)
         done.append(describe_addition(addition))
-        if isinstance(addition, ops.AddColumnOp) and shape.tables[f"{SCHEMA}.{addition.table_name}"].info.get(
-            "built_late"
-        ):
+        if isinstance(addition, ops.AddColumnOp) and is_mirrored(shape, addition.table_name):
             connection.execute(
                 sa.text(new_columns.NOTE), {"table": addition.table_name, "column": addition.column.name}
             )
-        if isinstance(addition, ops.AddColumnOp) and addition.column.name == "synced_at":
-            # Rows of the old service are records, not placeholders.
-            connection.execute(sa.text(f'UPDATE {SCHEMA}."{addition.table_name}" SET synced_at = now()'))  # noqa: S608
+        if is_synced_at(addition):
+            connection.execute(sa.text(f'ALTER TABLE {SCHEMA}."{addition.table_name}" ALTER synced_at DROP DEFAULT'))
         if isinstance(addition, ops.CreateTableOp):
             protect(connection, addition.table_name, roles)
-    found = sa.inspect(connection).get_multi_columns(schema=SCHEMA)
-    for name in sorted(there & {table.name for table in shape.tables.values()}):
-        done += take_over(connection, shape.tables[f"{SCHEMA}.{name}"], found[SCHEMA, name])
-    for name, query in VIEWS.items():
-        done += replace_view(connection, name, query, roles)
-    for line in done:
-        logger.info("%s", say("added", what=line))
     return done
+
+
+def is_mirrored(shape: sa.MetaData, table: str) -> bool:
+    return bool(shape.tables[f"{SCHEMA}.{table}"].info)
+
+
+def is_synced_at(addition: Any) -> bool:
+    return isinstance(addition, ops.AddColumnOp) and addition.column.name == "synced_at"
+
+
+def read_roles(connection: sa.Connection) -> set[str]:
+    return set(connection.scalars(sa.text("SELECT rolname FROM pg_roles")))
 
 
 def list_missing(engine: sa.Engine, tables: Mapping[str, Table] = TABLES) -> list[str]:
@@ -183,18 +208,28 @@ def find_missing(shape: sa.MetaData, context: MigrationContext, loads_follow: bo
     lacking = [addition for addition in find_additions(found) if not is_already_there(connection, addition)]
     if loads_follow:
         lacking = [addition for addition in lacking if not is_for_later(connection, shape, addition)]
-    # A new table can refer to an old one only once that one's key is unique; new columns are noted in a table.
-    first = [ops.CreateUniqueConstraintOp, ops.CreateTableOp]
-    return sorted(lacking, key=lambda addition: first.index(type(addition)) if type(addition) in first else len(first))
+    return list(put_in_order(lacking))
+
+
+def put_in_order(lacking: Sequence[Any]) -> Iterator[Any]:
+    """What others need goes first: a table can refer to another only once that one's key is unique, and new columns are
+    noted in a table. A column that is unique by itself brings its constraint along."""
+    added = {(each.table_name, each.column.name) for each in lacking if isinstance(each, ops.AddColumnOp)}
+    unique = {
+        each: {(each.table_name, str(column)) for column in each.columns}
+        for each in lacking
+        if isinstance(each, ops.CreateUniqueConstraintOp)
+    }
+    tables = [each for each in lacking if isinstance(each, ops.CreateTableOp)]
+    yield from (each for each, columns in unique.items() if not columns & added)
+    yield from tables
+    yield from (each for each in lacking if each not in unique and each not in tables)
+    yield from (each for each, columns in unique.items() if columns & added and len(columns) > 1)
 
 
 def is_ours(name: str | None, kind: str, parents: Any) -> bool:
     """Only this schema is compared: what else is in the database is not our business."""
     return name == SCHEMA if kind == "schema" else True
-
-
-def is_mirrored(shape: sa.MetaData, table: str) -> bool:
-    return bool(shape.tables[f"{SCHEMA}.{table}"].info)
 
 
 def find_additions(found: ops.OpContainer | None) -> Iterator[Any]:
@@ -247,11 +282,16 @@ def is_for_later(connection: sa.Connection, shape: sa.MetaData, addition: Any) -
 
 @contextmanager
 def fit_for_old_rows(addition: Any) -> Iterator[None]:
-    """Makes an addition possible on a table that has rows: `take_over` tightens it after filling them."""
+    """Makes an addition possible on a table that has rows: `alter_columns` tightens it once they are filled."""
     if isinstance(addition, ops.CreateForeignKeyOp):
         # Rows of the old service may point at parents that were never mirrored; new rows are checked.
         addition.kw["postgresql_not_valid"] = True
-    if isinstance(addition, ops.AddColumnOp) and addition.column.server_default is None:
+    if is_synced_at(addition):
+        # Rows of the old service are records, not placeholders. A default that is there when a column is added fills
+        # old rows without writing them (PostgreSQL manual, ALTER TABLE, Notes).
+        addition.column.server_default = sa.DefaultClause(sa.text("now()"))
+        yield
+    elif isinstance(addition, ops.AddColumnOp) and addition.column.server_default is None:
         declared, addition.column.nullable = addition.column.nullable, True
         try:
             yield
@@ -261,33 +301,56 @@ def fit_for_old_rows(addition: Any) -> Iterator[None]:
         yield
 
 
-def take_over(connection: sa.Connection, table: sa.Table, columns: Iterable[ReflectedColumn]) -> list[str]:
-    """Fits a table that existed before to what `load` relies on, with its rows, ids and foreign columns."""
-    done = []
-    there = {column["name"]: column for column in columns}
-    quoted = connection.dialect.identifier_preparer.format_table(table)
-    for column in table.columns:
-        old = there.get(column.name)
-        if old is None:
-            continue
-        name = connection.dialect.identifier_preparer.quote(column.name)
-        if isinstance(column.type, sa.DateTime) and isinstance(old["type"], sa.DateTime) and not old["type"].timezone:
-            done += if_nothing_depends(
-                connection,
-                f"ALTER TABLE {quoted} ALTER {name} TYPE timestamptz USING {name} AT TIME ZONE 'UTC'",
-                say("time_zone_of", what=f"{table.name}.{column.name}"),
-            )
-        if not column.nullable and old["nullable"]:
-            if filler := column.info.get("placeholder"):
-                connection.execute(sa.text(f"UPDATE {quoted} SET {name} = {filler} WHERE {name} IS NULL"))  # noqa: S608
-                if column.server_default is not None:
-                    connection.execute(sa.text(f"ALTER TABLE {quoted} ALTER {name} SET DEFAULT {filler}"))
-            done += if_nothing_depends(
-                connection,
-                f"ALTER TABLE {quoted} ALTER {name} SET NOT NULL",
-                say("not_null_of", what=f"{table.name}.{column.name}"),
-            )
-    return done
+@dataclass(frozen=True)
+class Fit:
+    """What makes a column of a table that existed before into what `load` relies on: rows to fill, then statements
+    that alter it, and what was done then, in words."""
+
+    fill: str | None
+    alter: list[str]
+    text: str
+
+
+def find_fits(shape: sa.MetaData, connection: sa.Connection) -> Iterator[Fit]:
+    """All that is to be fitted, of tables with their rows, ids and foreign columns."""
+    found = sa.inspect(connection).get_multi_columns(schema=SCHEMA)
+    preparer = connection.dialect.identifier_preparer
+    for table in sorted(shape.tables.values(), key=lambda table: table.name):
+        there = {column["name"]: column for column in found.get((SCHEMA, table.name), ())}
+        quoted = preparer.format_table(table)
+        for column in table.columns:
+            old = there.get(column.name)
+            if old is None:
+                continue
+            name = preparer.quote(column.name)
+            of = f"{table.name}.{column.name}"
+            old_type = old["type"]
+            if isinstance(column.type, sa.DateTime) and isinstance(old_type, sa.DateTime) and not old_type.timezone:
+                # Where the session's time zone is UTC, no row is written (PostgreSQL 12, release notes).
+                alter = f"ALTER TABLE {quoted} ALTER {name} TYPE timestamptz"
+                yield Fit(None, [alter], say("time_zone_of", what=of))
+            if not column.nullable and old["nullable"]:
+                filler = column.info.get("placeholder")
+                default = [f"ALTER TABLE {quoted} ALTER {name} SET DEFAULT {filler}"] if column.server_default else []
+                yield Fit(
+                    f"UPDATE {quoted} SET {name} = {filler} WHERE {name} IS NULL" if filler else None,  # noqa: S608
+                    [*default, f"ALTER TABLE {quoted} ALTER {name} SET NOT NULL"],
+                    say("not_null_of", what=of),
+                )
+
+
+def fill_rows(connection: sa.Connection, fits: Iterable[Fit]) -> None:
+    for fit in fits:
+        if fit.fill:
+            connection.execute(sa.text(fit.fill))
+
+
+def alter_columns(connection: sa.Connection, fits: Iterable[Fit]) -> Iterator[str]:
+    for fit in fits:
+        *defaults, last = fit.alter
+        for statement in defaults:
+            connection.execute(sa.text(statement))
+        yield from if_nothing_depends(connection, last, fit.text)
 
 
 def if_nothing_depends(connection: sa.Connection, statement: str, what: str) -> list[str]:
@@ -325,6 +388,11 @@ def restrict(connection: sa.Connection, relation: str, roles: Iterable[str]) -> 
         connection.execute(sa.text(f"REVOKE ALL ON {relation} FROM {role}"))
     if "service_role" in roles:
         connection.execute(sa.text(f"GRANT SELECT ON {relation} TO service_role"))
+
+
+def replace_views(connection: sa.Connection) -> list[str]:
+    roles = read_roles(connection)
+    return [line for name, query in VIEWS.items() for line in replace_view(connection, name, query, roles)]
 
 
 def replace_view(connection: sa.Connection, name: str, query: str, roles: Iterable[str]) -> list[str]:

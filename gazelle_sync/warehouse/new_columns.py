@@ -26,7 +26,8 @@ FORGET = sql.SQL("DELETE FROM gazelle.new_columns WHERE table_name = %(table)s A
 def read_unfilled(engine: Engine, tables: Mapping[str, Table] = TABLES) -> dict[str, list[str]]:
     """The tables that have to be read whole to fill a column, and the names of such columns.
 
-    Those too that the next migration will add to a table that is there. Raises `WarehouseError`.
+    Those too that the next migration will add to a table that is there; not those that Gazelle refuses at present.
+    Raises `WarehouseError`.
     """
     _, there = fetch(
         engine,
@@ -42,8 +43,11 @@ def read_unfilled(engine: Engine, tables: Mapping[str, Table] = TABLES) -> dict[
         for name, table in tables.items()
         if name in columns
     }
+    refused: set[tuple[str, str]] = set()
+    if "refused_fields" in columns:
+        refused.update(fetch(engine, "SELECT table_name, unnest(columns) FROM gazelle.refused_fields", {})[1])
     if "new_columns" in columns:
         for name, column in fetch(engine, "SELECT table_name, column_name FROM gazelle.new_columns", {})[1]:
-            if name in unfilled:
+            if name in unfilled and (name, column) not in refused:
                 unfilled[name].add(column)
     return {name: sorted(names) for name, names in unfilled.items() if names}

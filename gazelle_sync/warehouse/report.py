@@ -10,7 +10,8 @@ class LoadReport:
     """What a load did. `rows` is how many live rows the table has now; `seconds` includes reading.
 
     `filled` rows only got values of columns that are new in the table. `proved` says whether what was read is all that
-    there was.
+    there was; `refused`, that Gazelle did not let us read the table, which may be so.
+    `page_sizes` has every size of a page that was asked for, in its order.
     """
 
     table: str
@@ -29,6 +30,8 @@ class LoadReport:
     rows: int = 0
     seconds: float = 0.0
     proved: bool = True
+    page_sizes: list[int] = field(default_factory=list)
+    refused: bool = False
     warnings: list[str] = field(default_factory=list)
 
     @property

@@ -15,8 +15,8 @@ from sqlalchemy import Engine
 
 from gazelle_sync.tables import TABLES, Scope, Table
 from gazelle_sync.tables.declaration import Rule
+from gazelle_sync.warehouse import guards
 from gazelle_sync.warehouse.connection import fetch
-from gazelle_sync.warehouse.guards import ROWS_TO_REFUSE, SHARE_TO_REFUSE
 from gazelle_sync.warehouse.schema import SCHEMA
 from gazelle_sync.warehouse.scope import condition
 
@@ -88,15 +88,20 @@ def row_checks(table: Table, zone: ZoneInfo, tables: Mapping[str, Table] = TABLE
     )
     yield RowCheck(
         "few_rows_vanished",
-        f"The last load marked no more than {SHARE_TO_REFUSE:.0%} of the table as deleted, or {ROWS_TO_REFUSE} rows.",
+        f"The last load marked no more than {guards.SHARE_TO_REFUSE:.0%} of the table as deleted, or "
+        f"{guards.ROWS_TO_REFUSE} rows, or half of a small table.",
         sql.SQL(
             "SELECT {key} FROM {target} t, (SELECT * FROM gazelle.sync_log WHERE table_name = %(table)s "
             "AND status <> 'error' ORDER BY finished_at DESC, id DESC LIMIT 1) log "
             # All that one load marks has the same moment, by the server's own clock.
             "WHERE t.deleted_at = (SELECT max(deleted_at) FROM {target}) "
-            "AND log.deleted > greatest(%(rows_to_refuse)s, %(share_to_refuse)s * (SELECT count(*) FROM {target}))"
-        ).format(key=key, target=target),
-        {"table": table.name, "rows_to_refuse": ROWS_TO_REFUSE, "share_to_refuse": SHARE_TO_REFUSE},
+            "AND log.deleted > {limit}"
+        ).format(
+            key=key,
+            target=target,
+            limit=sql.SQL(guards.LIMIT).format(rows=sql.SQL("(SELECT count(*) FROM {})").format(target)),
+        ),
+        {"table": table.name},
     )
     for check in table.all_checks:
         column = table.column(check.column)

@@ -33,6 +33,7 @@ TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     "boolean": sa.Boolean(),
     "date": sa.Date(),
     "time": sa.Time(),
+    "jsonb": pg.JSONB(none_as_null=True),
     "timestamptz": sa.DateTime(timezone=True),
 }
 TIMESTAMP = sa.DateTime(timezone=True)
@@ -118,7 +119,7 @@ def identity_column() -> sa.Column[int]:
 
 
 def add_own_tables(shape: sa.MetaData) -> None:
-    """sync_log, rejected_rows, row_changes, new columns, what may be gone, whose account it is, and the OAuth token."""
+    """The log, rejects, changes, new columns, what was learned of the API, what may be gone, the account, the token."""
     counts = ("fetched", "inserted", "updated", "unchanged", "deleted", "restored", "rejected")
     log = sa.Table(
         "sync_log",
@@ -177,6 +178,25 @@ def add_own_tables(shape: sa.MetaData) -> None:
     sa.Index(None, changes.c.table_name, changes.c.changed_at)
     sa.Index(None, changes.c.external_id)
     sa.Table(
+        "page_sizes",
+        shape,
+        sa.Column("table_name", sa.Text, primary_key=True),
+        sa.Column("first", sa.Integer, nullable=False, comment="How many records a page is asked for."),
+        sa.Column("nested", sa.Integer, nullable=False, comment="How many of a list in each of them; 0 without one."),
+        sa.Column("refused", sa.Integer, comment="The least size that Gazelle refused as too large."),
+        sa.Column("refused_at", TIMESTAMP, comment="When it first did; after a week it is tried again."),
+        comment="The size of Gazelle's pages that worked last, where the next sync begins.",
+    )
+    sa.Table(
+        "refused_fields",
+        shape,
+        sa.Column("table_name", sa.Text, primary_key=True),
+        sa.Column("field", sa.Text, primary_key=True, comment="Its path in the record, or list(argument)."),
+        sa.Column("columns", pg.ARRAY(sa.Text), nullable=False, comment="The columns that keep what they had."),
+        sa.Column("since", TIMESTAMP, nullable=False, server_default=sa.func.now()),
+        comment="What Gazelle refuses at present, and the table is read without.",
+    )
+    sa.Table(
         "new_columns",
         shape,
         sa.Column("table_name", sa.Text, primary_key=True),
@@ -202,6 +222,7 @@ def add_own_tables(shape: sa.MetaData) -> None:
         sa.Column("company_name", sa.Text, nullable=False, comment="Its name, as it was last seen."),
         sa.Column("since", TIMESTAMP, nullable=False, server_default=sa.func.now(), comment="Its first sync."),
         sa.Column("access_level", sa.Text, comment="That of the user who asked last."),
+        sa.Column("client_locale", sa.Text, comment="The language its clients are written to in, as last told: fr_CA."),
         sa.Column("saw_all_at", TIMESTAMP, comment="When somebody who may see everything last asked."),
         comment="Whose account is mirrored here. Without this row, the next sync takes its own for it.",
     )

@@ -5,6 +5,7 @@ Keep out: SQL beyond COPY's own text format.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable
 from typing import IO, Any
@@ -21,11 +22,11 @@ ESCAPES = str.maketrans(SPECIAL)
 
 
 class Spool:
-    """Rows in COPY's text format, in the order of `table.all_columns`. Gone when it is closed, or killed."""
+    """Rows in COPY's text format, with the columns of their frames. Gone when it is closed, or killed."""
 
     def __init__(self, table: Table) -> None:
         self.rows = 0
-        self._encoders = [ENCODERS[column.type] for column in table.all_columns]
+        self._encoders = {column.name: ENCODERS[column.type] for column in table.all_columns}
         # An unlinked file, readable by this process only.
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
 
@@ -40,7 +41,7 @@ class Spool:
             return
         # Column after column, and all at once: pandas takes longer to look a column up than this does to encode it.
         columns = frame.to_numpy(dtype=object).T.tolist()
-        encoded = [encode(column) for column, encode in zip(columns, self._encoders, strict=True)]
+        encoded = [self._encoders[name](column) for name, column in zip(frame.columns, columns, strict=True)]
         self._file.write(("\n".join(map("\t".join, zip(*encoded, strict=True))) + "\n").encode())
         self.rows += len(frame)
 
@@ -79,6 +80,10 @@ def encode_iso(value: Any) -> str:
     return str(value.isoformat())
 
 
+def encode_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).translate(ESCAPES)
+
+
 ENCODERS: dict[Type, Encoder] = {
     Type.TEXT: encode_texts,
     Type.TEXT_ARRAY: encode_each(encode_array),
@@ -89,4 +94,6 @@ ENCODERS: dict[Type, Encoder] = {
     Type.LOCAL_DATE: encode_each(encode_iso),
     Type.TIMESTAMP: encode_each(encode_iso),
     Type.LOCAL_TIME: encode_each(encode_iso),
+    Type.JSON: encode_each(encode_json),
+    Type.TRANSLATED: encode_texts,
 }

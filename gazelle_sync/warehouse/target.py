@@ -12,24 +12,36 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
 from gazelle_sync.tables import Column, Table
-from gazelle_sync.warehouse.schema import SCHEMA
+from gazelle_sync.warehouse.schema import SCHEMA, placeholder
 
 Key = tuple[str, ...]
 
 
 class Target:
-    """The table that is loaded. `compose` fills its names into a statement. `own_columns` are those beside the key."""
+    """The table that is loaded. `compose` fills its names into a statement. `own_columns` are those that are compared.
 
-    def __init__(self, table: Table) -> None:
+    `table` may lack columns of the `declared` one, which are not read this time: rows that are there keep what they
+    have in them, and new ones get what stands where only an id is known.
+    """
+
+    def __init__(self, table: Table, declared: Table | None = None) -> None:
         columns = [column.name for column in table.all_columns]
+        compared = [column for column in table.all_columns if not column.only_new]
+        unread = [column for column in (declared or table).all_columns if column.name not in columns]
+        stand_ins = {column.name: value for column in unread if (value := placeholder(column))}
         self.table = table
-        self.own_columns = [column for column in table.all_columns if column.name not in table.key]
+        self.own_columns = [column for column in compared if column.name not in table.key]
         own = [column.name for column in self.own_columns]
         self.identifier = sql.Identifier(SCHEMA, table.name)
         self._parts: dict[str, sql.Composable] = {
             "target": self.identifier,
             "target_name": sql.Literal(f"{SCHEMA}.{table.name}"),
             "columns": listed(columns),
+            "inserted": listed([*columns, *stand_ins]),
+            "inserted_values": sql.SQL(", ").join([*listed_each(columns), *map(sql.SQL, stand_ins.values())]),
+            "only_new": sql.SQL("ARRAY[{}]::text[]").format(
+                sql.SQL(", ").join(sql.Literal(column.name) for column in table.all_columns if column.only_new)
+            ),
             "definitions": sql.SQL(", ").join(
                 sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(column.type.sql))
                 for column in table.all_columns
@@ -41,8 +53,8 @@ class Target:
             "same_key": self.same_key("s", "t"),
             "same_as_earlier": self.same_key("s", "twice"),
             "same_gone": self.same_key("gone", "t"),
-            "t_columns": sql.SQL(", ").join(map(self.typed, table.all_columns)),
-            "s_columns": listed(columns, "s"),
+            "t_columns": sql.SQL(", ").join(map(self.typed, compared)),
+            "s_columns": listed([column.name for column in compared], "s"),
             "t_key": listed(table.key, "t"),
             "t_key_text": key_as_text(table.key, "t"),
             "s_key_text": key_as_text(table.key, "s"),
@@ -68,7 +80,11 @@ class Target:
 
 
 def listed(names: Iterable[str], prefix: str = "") -> sql.Composed:
-    return sql.SQL(", ").join(sql.Identifier(*([prefix] if prefix else []), name) for name in names)
+    return sql.SQL(", ").join(listed_each(names, prefix))
+
+
+def listed_each(names: Iterable[str], prefix: str = "") -> list[sql.Identifier]:
+    return [sql.Identifier(*([prefix] if prefix else []), name) for name in names]
 
 
 def key_as_text(key: Sequence[str], prefix: str) -> sql.Composed:

@@ -157,7 +157,7 @@ def ask(scripted: Scripted) -> Iterator[Callable[..., Any]]:
     clients: list[Client] = []
 
     def ask(**options: Any) -> Any:
-        transport = Transport(scripted.url, **{"requests_per_second": 1000, "patience": 10, **options})
+        transport = Transport(scripted.url, **{"requests_per_second": 1000, "patience": 10, "budget": 10, **options})
         clients.append(Client(transport, ApiKey("a-key")))
         return clients[-1].execute("the clients", "{ x }", {})
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gazelle_sync.gazelle import Client, InvalidResponse, Refused, Unavailable
-from gazelle_sync.gazelle.client import graphql_error
+from gazelle_sync.gazelle.client import Errors
 from gazelle_sync.gazelle.errors import Retryable
 from gazelle_sync.sandbox import Fault, Sandbox
 from gazelle_sync_tests.gazelle.conftest import Answer, Scripted
@@ -46,6 +46,10 @@ STUMBLES = {
     "a path that is none": {"message": "x", "path": 5},
     "a path that is an object": {"message": "x", "path": {"0": "query"}},
 }
+
+
+def graphql_error(errors: list[dict[str, Any]], what: str) -> Exception:
+    return Errors(errors, what, "{ x }", {}).classify({})
 
 
 @pytest.mark.parametrize("error", REFUSALS.values(), ids=REFUSALS)

@@ -27,7 +27,9 @@ def test_a_sync_with_one_request_in_a_hundred_failing_leaves_the_same_rows(
     sandbox: Sandbox, mirror_all: Callable[..., Any], rows: Callable[..., list[dict[str, Any]]]
 ):
     def everything() -> dict[str, list[dict[str, Any]]]:
-        columns = {name: ", ".join(column.name for column in table.all_columns) for name, table in TABLES.items()}
+        columns = {
+            name: ", ".join(f'"{column.name}"' for column in table.all_columns) for name, table in TABLES.items()
+        }
         return {name: rows(f"SELECT {columns[name]} FROM gazelle.{name} ORDER BY 1, 2") for name in TABLES}
 
     sandbox.page_cap = 7

@@ -37,6 +37,9 @@ SOUND: dict[Type, Any] = {
     Type.TIMESTAMP: "2024-03-01T03:30:00Z",
     Type.LOCAL_DATE: "2024-03-01T03:30:00Z",
     Type.LOCAL_TIME: "2024-03-01T03:30:00Z",
+    # Both may be read of one field.
+    Type.JSON: {"en_US": "text", "fr_CA": None},
+    Type.TRANSLATED: {"en_US": "text", "fr_CA": None},
 }
 
 
@@ -229,7 +232,21 @@ def test_postgresql_takes_every_row_and_gives_it_back_equal(engine: Engine, name
     table = TABLES[name]
     nodes = data.draw(st.lists(spoilt(table), min_size=20, max_size=40))
     rows = [row for node in nodes if (row := check(table, node)) is not None]
-    assert stored(engine, table, rows) == rows
+    assert comparable(table, stored(engine, table, rows)) == comparable(table, rows)
+
+
+def comparable(table: Table, rows: list[Row]) -> list[Row]:
+    """With numbers in JSON as what they are: jsonb writes 1e22 out, and Python then takes it for a whole number."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [plain(inner) for inner in value]
+        return Decimal(repr(value)) if isinstance(value, float) else value
+
+    is_json = [column.type is Type.JSON for column in table.all_columns]
+    return [[plain(value) if json else value for value, json in zip(row, is_json, strict=True)] for row in rows]
 
 
 @pytest.fixture(scope="module")

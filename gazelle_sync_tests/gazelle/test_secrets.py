@@ -86,7 +86,7 @@ def test_no_secret_is_in_an_error_or_in_the_log(
     path = tmp_path / "token.json"
     path.write_text(json.dumps({"access_token": ACCESS, "refresh_token": REFRESH}))
     scripted.answer(CASES[case])
-    transport = Transport(scripted.url, requests_per_second=1000, patience=0.4, read_timeout=0.2)
+    transport = Transport(scripted.url, requests_per_second=1000, patience=0.4, budget=5, read_timeout=0.2)
     oauth = OAuth(transport, "client-id", SECRET, TokenFile(path))
     client = Client(transport, ApiKey(KEY) if kind == "key" else oauth)
     with pytest.raises(GazelleError) as caught:

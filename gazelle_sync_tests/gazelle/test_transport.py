@@ -19,7 +19,8 @@ import pytest
 import requests
 
 from gazelle_sync.gazelle import ApiKey, Client, GazelleError, Refused, Unavailable
-from gazelle_sync.gazelle.transport import Pace, Transport, retry_after
+from gazelle_sync.gazelle.rate_limit import retry_after
+from gazelle_sync.gazelle.transport import Pace, Transport
 from gazelle_sync_tests.gazelle.conftest import JSON, Answer, Scripted
 
 GOOD = Answer('{"data": {"name": "Mélanie"}}')
@@ -144,7 +145,7 @@ def test_a_server_that_does_not_answer_in_time_is_asked_again(scripted: Scripted
 def test_a_server_that_never_answers_is_given_up(scripted: Scripted, ask: Callable[..., Any]):
     scripted.answer(Answer(hold=5))
     began = time.monotonic()
-    with pytest.raises(Unavailable, match=r"in \d attempts; the last one: no answer \(ReadTimeout\)"):
+    with pytest.raises(Unavailable, match=r"in \d attempts; the last one: no answer in time \(ReadTimeout\)"):
         ask(patience=0.8)
     assert time.monotonic() - began < 3
 
@@ -182,12 +183,6 @@ def test_who_is_told_to_come_back_at_once_does_not_hammer(scripted: Scripted, as
     assert len(scripted.asked) <= 5
 
 
-def header(value: str) -> float | None:
-    response = requests.Response()
-    response.headers["Retry-After"] = value
-    return retry_after(response)
-
-
 def test_a_retry_after_date_without_a_zone_is_in_utc(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TZ", "America/Toronto")
     time.tzset()
@@ -195,7 +190,7 @@ def test_a_retry_after_date_without_a_zone_is_in_utc(monkeypatch: pytest.MonkeyP
         in_a_minute = datetime.now(timezone.utc) + timedelta(seconds=60)
         # asctime's form, which RFC 9110 wants to be understood; and one with a zone that says nothing.
         for text in (in_a_minute.strftime("%a %b %d %H:%M:%S %Y"), in_a_minute.strftime("%a, %d %b %Y %H:%M:%S -0000")):
-            seconds = header(text)
+            seconds = retry_after(text)
             assert seconds is not None
             assert 50 < seconds <= 60
     finally:
@@ -208,7 +203,7 @@ def test_a_retry_after_date_without_a_zone_is_in_utc(monkeypatch: pytest.MonkeyP
     ["", "soon", "-5", "1.5", "²", "Mon, 99 Foo 2024", "Mon, 01 Jan 99999999999999 00:00:00 GMT", "١"],
 )
 def test_a_retry_after_that_is_none_is_ignored(value: str):
-    assert header(value) is None
+    assert retry_after(value) is None
 
 
 def test_at_most_so_many_requests_a_second_are_sent_over_all_threads(scripted: Scripted):
@@ -233,7 +228,7 @@ def test_after_a_429_requests_come_at_half_the_pace(scripted: Scripted):
 def test_the_pace_comes_back_slowly_and_never_gets_faster_than_was_set():
     pace = Pace(10)
     for _ in range(20):
-        pace.slow_down()
+        pace.slow_down(0)
     assert pace._interval == 5
     pace.speed_up()
     assert 4.5 < pace._interval < 5

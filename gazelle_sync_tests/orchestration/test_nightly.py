@@ -26,17 +26,16 @@ def night(
     definitions: ModuleType, defs: Definitions, instance: DagsterInstance, configured: pytest.MonkeyPatch, engine: Any
 ) -> Night:
     """Runs what the nightly schedule would run now."""
-    from gazelle_sync.jobs import PARTITIONED, nightly_tags
+    from gazelle_sync.jobs import nightly_tags
     from gazelle_sync.schedules import read_due
 
     def night() -> ExecuteInProcessResult:
-        today = datetime.now(TORONTO).date()
         with definitions.postgres.process_config_and_initialize_cm() as database:
-            due = read_due(database, definitions.partitions, PARTITIONED, today)
+            due = read_due(database, definitions.partitions, TABLES, datetime.now(TORONTO))
         return defs.resolve_job_def("sync").execute_in_process(
             instance=instance,
-            asset_selection=[AssetKey(["gazelle", name]) for name in TABLES],
-            tags=dict(nightly_tags(due)),
+            asset_selection=[AssetKey(["gazelle", name]) for name in due.tables],
+            tags=dict(nightly_tags(due.months)),
             raise_on_error=False,
         )
 
@@ -171,13 +170,13 @@ def test_after_a_hundred_days_a_backfill_of_this_month_hides_nothing_from_the_ne
     entry = live.account.add("timeline", {"occurredAt": f"{NOW - timedelta(days=70)}T15:00:00Z", **an_entry(live)})
     month = NOW.replace(day=1)
     assert run_months(month, month).success
-    fresh = read_status(engine).fresh
+    fresh = read_status(engine, TABLES).fresh
     assert {fresh[name] for name in DATED} == {False}
     find = "SELECT external_id FROM gazelle.timeline_entries WHERE external_id = %s"
     assert rows(find, entry["id"]) == []
     assert night().success
     assert rows(find, entry["id"]) == [{"external_id": entry["id"]}]
-    assert set(read_status(engine).fresh.values()) == {True}
+    assert set(read_status(engine, TABLES).fresh.values()) == {True}
     del live.account.timeline[entry["id"]]
 
 
@@ -188,14 +187,14 @@ def test_what_could_not_be_proved_whole_is_not_up_to_date_and_does_not_cost_the_
     try:
         assert night().success
         whole = requests_of(rows)["timeline_entries"]
-        assert read_status(engine).fresh["timeline_entries"] is False
+        assert read_status(engine, TABLES).fresh["timeline_entries"] is False
         assert night().success
         assert requests_of(rows)["timeline_entries"] < whole
     finally:
         live.faults.remove(fault)
     assert night().success
     # What is older was never proved; the weekly run does that.
-    assert read_status(engine).fresh["timeline_entries"] is False
+    assert read_status(engine, TABLES).fresh["timeline_entries"] is False
 
 
 # -- what it costs ----------------------------------------------------------------------------------------------------

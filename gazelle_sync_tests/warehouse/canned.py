@@ -12,7 +12,7 @@ from typing import Any
 import pandas
 
 from gazelle_sync.tables import TABLES, Scope, Table
-from gazelle_sync.tables.declaration import Missing
+from gazelle_sync.tables.declaration import Gap, Missing, Sizes
 from gazelle_sync_tests.conftest import ALL
 
 Row = Mapping[str, Any]
@@ -51,6 +51,10 @@ class Canned:
     asking: Callable[[], object] = lambda: None
     client: Asked = field(default_factory=Asked)
     not_gone: set[Key] = field(default_factory=set)
+    gaps: Sequence[Gap] = ()
+    sizes: Sizes | None = None
+    page_sizes: Sequence[int] = ()
+    is_refused: bool = False
     unproved: Mapping[str, str] = field(default_factory=dict)
     asked_for: list[Missing] = field(default_factory=list)
     reads: int = 0

@@ -111,6 +111,7 @@ def test_an_account_that_shows_names_addresses_and_notes_no_more_leaves_every_na
     """As when the rights of the key's owner are reduced. A client without a name would be named by its id."""
     shown = "company_name, first_name, last_name, email, phone, city, personal_notes, tags"
     mirror("clients")
+    rows("UPDATE gazelle.clients SET personal_notes = NULL WHERE personal_notes = ''")
     before = rows(f"SELECT {shown} FROM gazelle.clients ORDER BY id")
     for client in sandbox.account.clients.values():
         client.update(companyName=None, personalNotes=None, tags=[])
@@ -139,7 +140,9 @@ def test_no_column_of_any_table_loses_all_its_values_at_once(engine, rows, table
         and (column.nullable or column.type is Type.TEXT_ARRAY) and column.name != "updated_at"
     ]  # fmt: skip
     required = {
-        column.name: values[column.type] for column in declared.columns if not column.nullable and column.type in values
+        column.name: values[column.type]
+        for column in declared.columns
+        if not column.nullable and column.type in values and column.name not in declared.key
     }
 
     def source(full):

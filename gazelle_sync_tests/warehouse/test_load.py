@@ -21,6 +21,7 @@ from gazelle_sync.sandbox.texts import AWKWARD, AWKWARD_TAGS
 from gazelle_sync.tables import TABLES, Scope
 from gazelle_sync_tests.conftest import ALL, TODAY, TORONTO
 from gazelle_sync_tests.warehouse.canned import Canned, clients, shown
+from gazelle_sync_tests.warehouse.expected import THE_REST
 
 MARCH = Scope(TORONTO, TODAY.replace(day=1), TODAY.replace(month=4, day=1))
 
@@ -239,6 +240,7 @@ EXPECTED = {
     "appointments": expected_appointments,
     "appointment_pianos": expected_appointment_pianos,
     "timeline_entries": expected_timeline_entries,
+    **THE_REST,
 }
 COLUMNS_KEPT_BESIDE = {"id", "synced_at", "deleted_at"}
 

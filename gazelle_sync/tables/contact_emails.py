@@ -1,0 +1,18 @@
+"""contact_emails: every e-mail address of a contact."""
+
+from gazelle_sync.tables.contacts import CONTACTS_READ
+from gazelle_sync.tables.declaration import ById, ByParent, Cadence, Nested, Table, boolean, reference, text
+
+CONTACT_EMAILS = Table(
+    name="contact_emails",
+    comment="Every e-mail address of a contact.",
+    read=Nested(CONTACTS_READ, "allEmails", "contact", record=ById("contact", "id"), first=10),
+    deletion_proved_by=ByParent("contact_external_id"),
+    every=Cadence.WEEK,
+    optional=True,
+    columns=(
+        reference("contact", "contact.id", "Whose it is.", to="contacts", required=True),
+        text("email", "email", "The address.", personal=True),
+        boolean("is_default", "isDefault", "Whether it is the contact's default."),
+    ),
+)

@@ -1,0 +1,28 @@
+"""estimate_tiers: the alternatives that an estimate offers."""
+
+from gazelle_sync.tables.declaration import ById, Group, Nested, Table, boolean, integer, reference, stamps, text
+from gazelle_sync.tables.estimates import ESTIMATES_READ
+
+TIERS_READ = Nested(ESTIMATES_READ, "allEstimateTiers", "estimate", paged=False)
+
+ESTIMATE_TIERS = Table(
+    name="estimate_tiers",
+    comment="Alternatives of estimates. Amounts are in cents.",
+    read=TIERS_READ,
+    deletion_proved_by=ById("estimateTier", "id"),
+    optional=True,
+    group=Group.MONEY,
+    columns=(
+        reference("estimate", "estimate.id", "The estimate that offers it.", to="estimates", required=True),
+        reference("recommendation", "recommendation.id", "What is recommended.", to="recommendations"),
+        integer("sequence_number", "sequenceNumber", "Its place in the estimate."),
+        boolean("is_primary", "isPrimary", "Whether it is the recommended one."),
+        text("notes", "notes", "Notes.", personal=True),
+        integer("target_performance_level", "targetPerformanceLevel", "How well the piano would play, as graded."),
+        boolean("allow_self_schedule", "allowSelfSchedule", "Whether the client may book it alone."),
+        integer("subtotal", "subtotal", "Before taxes, in cents."),
+        integer("tax_total", "taxTotal", "Taxes, in cents."),
+        integer("total", "total", "With taxes, in cents."),
+        *stamps(),
+    ),
+)

@@ -1,0 +1,49 @@
+"""event_reservations: bookings that clients asked for."""
+
+from gazelle_sync.tables.declaration import (
+    ById,
+    Connection,
+    Group,
+    Table,
+    integer,
+    json,
+    reference,
+    stamps,
+    text,
+    texts,
+    timestamp,
+)
+
+EVENT_RESERVATIONS = Table(
+    name="event_reservations",
+    comment="Bookings that clients asked for, answered or not.",
+    read=Connection("allEventReservationsBatched", "sortBy: [CREATED_AT_ASC]"),
+    deletion_proved_by=ById("eventReservation", "id"),
+    after=("clients",),
+    optional=True,
+    group=Group.CALENDAR,
+    columns=(
+        reference("client", "client.id", "Who asked, once the booking was approved.", to="clients"),
+        reference("technician", "user.id", "Who is asked for.", to="users"),
+        reference("appointment", "event.id", "The appointment that was made of it.", to="appointments"),
+        text("status", "status", "PENDING, APPROVED, DECLINED."),
+        timestamp("status_changed_at", "statusChangedAt", "When it was answered."),
+        reference("status_changed_by", "statusChangedBy.id", "Who answered it.", to="users", authorship=True),
+        text("type", "type", "APPOINTMENT."),
+        text("source", "source", "CLIENT_SCHEDULE."),
+        timestamp("starts_at", "startsAt", "The start that was asked for."),
+        integer("duration", "duration", "How long it takes, in minutes."),
+        text("timezone", "timezone", "The time zone it was made in (IANA name)."),
+        text("address", "addressLine", "Where it takes place.", personal=True),
+        text("notes", "notes", "Notes.", personal=True),
+        texts("changes", "changes", "What the client changed in their particulars."),
+        json(
+            "piano_services",
+            "pianoServices",
+            "The pianos, and the services asked for each.",
+            fields="pianoId make model location type isTuning services { name amount duration }",
+            personal=True,
+        ),
+        *stamps(),
+    ),
+)

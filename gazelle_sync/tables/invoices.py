@@ -1,0 +1,70 @@
+"""invoices: what clients were asked to pay."""
+
+from gazelle_sync.tables.declaration import (
+    ById,
+    Connection,
+    Group,
+    Table,
+    boolean,
+    date,
+    integer,
+    reference,
+    stamps,
+    tags,
+    text,
+    timestamp,
+)
+
+# Which of them the list has when nothing is said about it is not published: both are asked for.
+INVOICES_READ = Connection(
+    "allInvoices",
+    "sortBy: [CREATED_AT_ASC]",
+    each=("filters: {archived: false}", "filters: {archived: true}"),
+)
+
+ADDRESS = """
+company_name first_name last_name email phone street1 street2 municipality region postal_code country_code
+"""
+
+INVOICES = Table(
+    name="invoices",
+    comment="Invoices, archived ones included. Amounts are in cents.",
+    read=INVOICES_READ,
+    deletion_proved_by=ById("invoice", "id"),
+    after=("clients",),
+    optional=True,
+    group=Group.MONEY,
+    columns=(
+        reference("client", "client.id", "Who is invoiced.", to="clients"),
+        reference("contact", "contact.id", "Whom it is addressed to.", to="contacts"),
+        reference("assigned_to", "assignedTo.id", "Whose invoice it is.", to="users"),
+        reference("created_by", "createdBy.id", "Who made it.", to="users", authorship=True),
+        integer("number", "number", "The invoice's number."),
+        text("status", "status", "DRAFT, OPEN, OVERDUE, PAID, DELETED, CANCELED."),
+        date("due_on", "dueOn", "When it is due."),
+        integer("net_days", "netDays", "Days from its date until it is due."),
+        integer("sub_total", "subTotal", "Before taxes, in cents."),
+        integer("tax_total", "taxTotal", "Taxes, in cents."),
+        integer("tip_total", "tipTotal", "Tips, in cents."),
+        integer("total", "total", "With taxes, in cents."),
+        integer("paid_total", "paidTotal", "What was paid, in cents."),
+        integer("due_total", "dueTotal", "Still to be paid, in cents."),
+        text("currency", "currency.code", "The currency's code (ISO 4217)."),
+        tags("tags", "Tags put on the invoice in Gazelle."),
+        text("notes", "notes", "Notes below the lines.", personal=True),
+        text("top_notes", "topNotes", "Notes above the lines.", personal=True),
+        boolean("archived", "archived", "Whether it was archived."),
+        *(
+            text(
+                f"alt_billing_{part}",
+                f"altBilling{part.title().replace('_', '')}",
+                f"Of the other address that it is billed to: {part.replace('_', ' ')}.",
+                personal=True,
+            )
+            for part in ADDRESS.split()
+        ),
+        text("client_url", "clientUrl", "Where the client sees and pays it.", personal=True),
+        timestamp("last_quickbooks_sync_at", "lastQuickbooksSyncAt", "When it was last sent to QuickBooks."),
+        *stamps(),
+    ),
+)

@@ -1,0 +1,19 @@
+"""master_service_groups: the headings of the price list."""
+
+from gazelle_sync.tables.declaration import Group, PlainList, ReadAgain, Table, boolean, integer, stamps, translated
+
+MASTER_SERVICE_GROUPS = Table(
+    name="master_service_groups",
+    comment="Headings of the company's price list.",
+    read=PlainList("allMasterServiceGroups"),
+    deletion_proved_by=ReadAgain(),
+    optional=True,
+    group=Group.SETTINGS,
+    columns=(
+        *translated("name", "name", "What it is called."),
+        integer("order", "order", "Its place in the list."),
+        boolean("is_archived", "isArchived", "Whether it was archived."),
+        boolean("is_multi_choice", "isMultiChoice", "Whether several of its services may be chosen."),
+        *stamps(),
+    ),
+)

@@ -1,0 +1,41 @@
+"""master_service_items: the price list."""
+
+from gazelle_sync.tables.declaration import (
+    Group,
+    PlainList,
+    ReadAgain,
+    Table,
+    boolean,
+    integer,
+    reference,
+    stamps,
+    text,
+    translated,
+)
+
+MASTER_SERVICE_ITEMS = Table(
+    name="master_service_items",
+    comment="The company's price list. Amounts are in cents.",
+    read=PlainList("allMasterServiceItems"),
+    deletion_proved_by=ReadAgain(),
+    optional=True,
+    group=Group.SETTINGS,
+    columns=(
+        reference(
+            "master_service_group", "masterServiceGroup.id", "Heading.", to="master_service_groups", required=True
+        ),
+        *translated("name", "name", "What it is called."),
+        *translated("description", "description", "What it says on an estimate or invoice."),
+        text("type", "type", "LABOR_FIXED_RATE, LABOR_HOURLY, EXPENSE, MILEAGE, OTHER."),
+        integer("amount", "amount", "Price, in cents."),
+        integer("duration", "duration", "How long it takes, in minutes."),
+        integer("order", "order", "Its place under its heading."),
+        boolean("is_tuning", "isTuning", "Whether it is a tuning."),
+        boolean("is_taxable", "isTaxable", "Whether taxes are added."),
+        boolean("is_archived", "isArchived", "Whether it was archived."),
+        boolean("is_default", "isDefault", "Whether it is chosen unless told otherwise."),
+        boolean("is_self_schedulable", "isSelfSchedulable", "Whether clients may book it alone."),
+        boolean("is_any_user", "isAnyUser", "Whether every technician offers it."),
+        *stamps(),
+    ),
+)

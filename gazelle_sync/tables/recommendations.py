@@ -1,0 +1,18 @@
+"""recommendations: what estimates can recommend."""
+
+from gazelle_sync.tables.declaration import Group, PlainList, ReadAgain, Table, boolean, text, translated
+
+RECOMMENDATIONS = Table(
+    name="recommendations",
+    comment="What the company can recommend in an estimate, archived ones included.",
+    read=PlainList("allRecommendations", "includeArchived: true"),
+    deletion_proved_by=ReadAgain(),
+    optional=True,
+    group=Group.SETTINGS,
+    columns=(
+        *translated("name", "name", "What it is called."),
+        *translated("explanation", "explanation", "What it says."),
+        text("type", "type", "Whether it recommends the work: YES, NO, MAYBE."),
+        boolean("is_archived", "isArchived", "Whether it was archived."),
+    ),
+)

@@ -1,0 +1,18 @@
+"""taxes: the company's taxes, past ones included."""
+
+from gazelle_sync.tables.declaration import Group, PlainList, ReadAgain, Table, boolean, integer, text
+
+TAXES = Table(
+    name="taxes",
+    comment="Taxes that the company adds or has added.",
+    read=PlainList("allPastAndPresentTaxes"),
+    deletion_proved_by=ReadAgain(),
+    optional=True,
+    group=Group.SETTINGS,
+    columns=(
+        text("name", "name", "What it is called."),
+        integer("rate", "rate", "Its rate, as Gazelle writes it."),
+        boolean("default", "default", "Whether it is added unless told otherwise."),
+        text("active_or_historical", "activeOrHistorical", "ACTIVE or HISTORICAL."),
+    ),
+)

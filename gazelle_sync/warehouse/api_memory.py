@@ -1,0 +1,88 @@
+"""What was learned about Gazelle's API, so that tomorrow starts with it: sizes of pages, and fields that are refused.
+
+A database mirrors one account, so what stands here is that account's. Keep out: how it is learned (`gazelle`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import date
+from typing import Protocol
+
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor
+from sqlalchemy import Engine
+
+from gazelle_sync.tables.declaration import Gap, Sizes
+from gazelle_sync.warehouse.connection import fetch
+from gazelle_sync.warehouse.target import in_one_message
+
+# A limit may have been raised since.
+LIMITS_KEPT = "7 days"
+
+READ_SIZES = """
+SELECT table_name, first, nested, CASE WHEN refused_at > now() - %(limits_kept)s::interval THEN refused END
+FROM gazelle.page_sizes
+"""
+# The day on which a limit was met stays, as long as the limit does.
+NOTE_SIZES = """
+INSERT INTO gazelle.page_sizes (table_name, first, nested, refused, refused_at)
+VALUES (%(table)s, %(first)s, %(nested)s, %(refused)s, CASE WHEN %(refused)s IS NOT NULL THEN now() END)
+ON CONFLICT (table_name) DO UPDATE SET first = excluded.first, nested = excluded.nested, refused = excluded.refused,
+    refused_at = CASE WHEN page_sizes.refused = excluded.refused THEN page_sizes.refused_at ELSE excluded.refused_at END
+WHERE (page_sizes.first, page_sizes.nested, page_sizes.refused)
+    IS DISTINCT FROM (excluded.first, excluded.nested, excluded.refused)
+"""
+FORGET_GAPS = "DELETE FROM gazelle.refused_fields WHERE table_name = %(table)s AND field <> ALL(%(fields)s)"
+NOTE_GAPS = """
+INSERT INTO gazelle.refused_fields (table_name, field, columns)
+SELECT %(table)s, gap->>'field', ARRAY(SELECT jsonb_array_elements_text(gap->'columns'))
+FROM jsonb_array_elements(%(gaps)s::jsonb) gap
+ON CONFLICT (table_name, field) DO UPDATE SET columns = excluded.columns
+RETURNING field, since::date
+"""
+# When the field is back, what fills its columns is no change of the record.
+NOTE_COLUMNS = """
+INSERT INTO gazelle.new_columns (table_name, column_name, added_at)
+SELECT %(table)s, unnest(%(columns)s), clock_timestamp()
+ON CONFLICT (table_name, column_name) DO UPDATE SET added_at = excluded.added_at
+"""
+
+
+class Learned(Protocol):
+    """What a read of one table learned, see `gazelle.snapshot.Snapshot`."""
+
+    @property
+    def gaps(self) -> Sequence[Gap]: ...
+    @property
+    def sizes(self) -> Sizes | None: ...
+
+
+def read_page_sizes(engine: Engine) -> dict[str, Sizes]:
+    """Table → the size of pages that worked last. Raises `WarehouseError`."""
+    rows = fetch(engine, READ_SIZES, {"limits_kept": LIMITS_KEPT})[1]
+    return {table: Sizes(first, nested, refused) for table, first, nested, refused in rows}
+
+
+def remember(table: str, learned: Learned) -> tuple[list[sql.SQL], dict[str, object]]:
+    """The statements that write down sizes, and forget what is no longer refused, with their parameters."""
+    statements = [sql.SQL(FORGET_GAPS)]
+    values: dict[str, object] = {"table": table, "fields": [gap.field for gap in learned.gaps]}
+    if learned.sizes:
+        statements.append(sql.SQL(NOTE_SIZES))
+        values |= learned.sizes._asdict()
+    return statements, values
+
+
+def note_gaps(cursor: Cursor, table: str, gaps: Sequence[Gap]) -> dict[str, date]:
+    """Writes down what is refused: each field, and the day since which it has been."""
+    cursor.execute(
+        in_one_message(sql.SQL(NOTE_COLUMNS), sql.SQL(NOTE_GAPS)),
+        {
+            "table": table,
+            "gaps": json.dumps([gap._asdict() for gap in gaps]),
+            "columns": [column for gap in gaps for column in gap.columns],
+        },
+    )
+    return dict(cursor.fetchall())
