@@ -15,7 +15,7 @@ from pydantic import Field, PrivateAttr
 from sqlalchemy import Engine
 
 from gazelle_sync import warehouse
-from gazelle_sync.alerts import Alerts, NotSent, channels_from
+from gazelle_sync.alerts import Alerts, NotSent
 from gazelle_sync.environment import connections
 from gazelle_sync.environment.account import View, ask_account, remember
 from gazelle_sync.environment.settings import VARIABLES, Misconfigured, Settings, read_settings
@@ -149,14 +149,7 @@ class AlertsResource(ConfiguredResource):
 
     def alerts(self) -> Alerts:
         """Raises `ValueError` when e-mail is half configured."""
-        settings = self.settings()
-        return Alerts(
-            channels_from(settings.slack_webhook_url, settings.alert_email_to, settings.smtp_url),
-            settings.var / "alerts.json",
-            settings.language,
-            settings.zone,
-            secrets=settings.secrets,
-        )
+        return connections.make_alerts(self.settings())
 
     def deliver(self) -> None:
         """Raises `NotSent` with what could not be sent; it is kept."""

@@ -19,6 +19,7 @@ from dagster import (
 
 from gazelle_sync.jobs import NIGHTLY_TAG
 from gazelle_sync.monitoring import records
+from gazelle_sync.monitoring.heartbeat import give_sign_of_life
 from gazelle_sync.monitoring.incidents import make_watcher
 from gazelle_sync.resources import AlertsResource, PostgresResource
 
@@ -31,9 +32,9 @@ from gazelle_sync.resources import AlertsResource, PostgresResource
 def watch(context: SensorEvaluationContext, postgres: PostgresResource, alerts: AlertsResource) -> SkipReason:
     if not alerts.is_on():
         return SkipReason("No alert is configured: SLACK_WEBHOOK_URL, ALERT_EMAIL_TO with SMTP_URL, or HEARTBEAT_URL.")
-    watcher = make_watcher(context.instance, postgres, alerts)
-    watcher.look()
-    watcher.give_sign_of_life()
+    make_watcher(context.instance, postgres, alerts).look()
+    settings = alerts.settings()
+    give_sign_of_life(settings.var / "watch.json", settings.heartbeat_url)
     return SkipReason("Looked.")
 
 

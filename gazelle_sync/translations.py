@@ -1406,6 +1406,34 @@ TEXTS: dict[str, tuple[str, str]] = {
         "ALERT_EMAIL_TO n’est pas une liste d’adresses de courriel. Écrivez une adresse, ou plusieurs séparées par des virgules.",
     ),
     # -- faults around a sync: files, certificates, signals -----------------------------------------------------------
+    "records_unusable": (
+        "Dagster's records under var/dagster can't be used: {why}. Look at the disk, at their owner, and at whether another program holds them; they may be deleted, which costs the history of runs and no row.",
+        "Les registres de Dagster sous var/dagster sont inutilisables : {why}. Vérifiez le disque, leur propriétaire, et si un autre programme les retient ; on peut les supprimer, ce qui coûte l’historique des exécutions et aucune ligne.",
+    ),
+    "file_unusable": (
+        "{path} can't be used: {why}.",
+        "{path} est inutilisable : {why}.",
+    ),
+    "dagster_home_wrong": (
+        "DAGSTER_HOME is not an absolute path of a folder that is there. Unset it, or set it to the project's folder.",
+        "DAGSTER_HOME n’est pas le chemin absolu d’un dossier existant. Retirez-la, ou donnez-lui le dossier du projet.",
+    ),
+    "unexpected": (
+        "Something went wrong that is not foreseen ({what}: {why}). var/logs/gazelle-sync.log has the details; please report it with them.",
+        "Un problème imprévu est survenu ({what} : {why}). Les détails sont dans var/logs/gazelle-sync.log ; signalez-le en les joignant.",
+    ),
+    "env_file_unreadable": (
+        "{file} can't be read: {why}.",
+        "{file} est illisible : {why}.",
+    ),
+    "not_utf8": (
+        "it is not a text in UTF-8; save it anew with that encoding",
+        "ce n’est pas un texte en UTF-8 ; enregistrez-le de nouveau avec cet encodage",
+    ),
+    "not_looked_at": (
+        "What there is to tell people of could not be looked up; it is looked up at the next run: {why}",
+        "Impossible de vérifier ce qu’il y a à annoncer ; ce sera vérifié à la prochaine exécution : {why}",
+    ),
     "gazelle_not_verified": (
         "The certificate of {host} can't be verified: {why}. If a proxy or a virus scanner looks into TLS here, let REQUESTS_CA_BUNDLE name a file with its certificate; if the date is the matter, set this machine's clock. Nothing was changed for this table.",
         "Le certificat de {host} ne peut pas être vérifié : {why}. Si un proxy ou un antivirus inspecte TLS ici, que REQUESTS_CA_BUNDLE désigne un fichier avec son certificat ; si c’est la date, réglez l’horloge de cette machine. Rien n’a été changé dans cette table.",

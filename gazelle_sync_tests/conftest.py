@@ -29,11 +29,14 @@ from gazelle_sync.gazelle import ApiKey, Client, Snapshot
 from gazelle_sync.gazelle.transport import Transport
 from gazelle_sync.sandbox import Account, Sandbox
 from gazelle_sync.tables import TABLES, Scope
+from gazelle_sync.tables.declaration import Cadence
 from gazelle_sync.warehouse import LoadReport
 from gazelle_sync.warehouse.connection import transaction
 
 TORONTO = ZoneInfo("America/Toronto")
 TODAY = date(2026, 3, 16)
+# What every night reads, and not only Sunday's run.
+NIGHTLY = [name for name, table in TABLES.items() if table.every is Cadence.NIGHT]
 ALL = Scope(TORONTO, date(2017, 1, 1))
 # Of the tests that are about today: the day, and the beginning of a short history.
 NOW = datetime.now(TORONTO).date()

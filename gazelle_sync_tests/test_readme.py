@@ -31,7 +31,7 @@ def test_adding_the_file_that_the_readme_shows_adds_a_table(
         shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__", "*.log*"))
     shutil.copy(ROOT / "dagster.yaml", project)
     (shown,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    (project / "gazelle_sync" / "tables" / "invoices.py").write_text(shown)
+    (project / "gazelle_sync" / "tables" / "localizations.py").write_text(shown)
     account = Account.typical(NOW)
     with Sandbox(account) as sandbox:
         ended = subprocess.run(
@@ -51,16 +51,10 @@ def test_adding_the_file_that_the_readme_shows_adds_a_table(
             check=False,
         )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    stored = query_rows(empty_engine, "SELECT external_id, number, total, client_external_id FROM gazelle.invoices")
-    assert {row["external_id"]: (row["number"], row["total"], row["client_external_id"]) for row in stored} == {
-        key: (invoice["number"], invoice["total"], invoice["clientId"]) for key, invoice in account.invoices.items()
+    stored = query_rows(empty_engine, "SELECT external_id, locale, is_client_default FROM gazelle.localizations")
+    assert {row["external_id"]: (row["locale"], row["is_client_default"]) for row in stored} == {
+        key: (each["locale"], each["isClientDefault"]) for key, each in account.localizations.items()
     }
-    keys = query_rows(
-        empty_engine,
-        "SELECT 1 FROM pg_constraint WHERE contype = 'f' AND conrelid = 'gazelle.timeline_entries'::regclass "
-        "AND confrelid = 'gazelle.invoices'::regclass",
-    )
-    assert len(keys) == 1
 
 
 @pytest.mark.parametrize("readme", READMES)

@@ -78,6 +78,19 @@ class Alerts:
         with self._state() as state:
             self._announce(state, self._secret_free(incident))
 
+    def send_unkept(self, incident: Incident) -> None:
+        """Sends a message about it at once, where the file can't be written. Raises `NotSent` if nobody took it."""
+        subject, body = self._wording.raised(self._secret_free(incident))
+        message = Message(uuid.uuid4().hex, datetime.now(timezone.utc), subject, body)
+        failures = []
+        for channel in self._channels:
+            try:
+                channel.send(message)
+            except NotSent as failure:
+                failures.append(failure)
+        if failures and len(failures) == len(self._channels):
+            raise failures[0]
+
     def resolve(self, key: str, at: datetime | None = None) -> bool:
         """Queues "well again" for the channels that heard of it, and says whether it was open. `at`: since when."""
         with self._state() as state:

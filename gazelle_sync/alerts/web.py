@@ -72,9 +72,11 @@ def ask(method: str, url: str, what: str, *, json: object = None) -> None:
             status = response.status_code
             if not 200 <= status < 300:
                 text = response.raw.read(LOOKED_AT, decode_content=False).decode(errors="replace")
-    except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
+    except (OSError, urllib3.exceptions.HTTPError, UnicodeError) as error:
         # Only the kind of error is passed on: its text holds the address.
-        raise NotSent(say("no_answer", what=what, why=type(error).__name__), unreachable=True) from None
+        why = type(error).__name__
+        # `requests` raises that for certificates that are not where REQUESTS_CA_BUNDLE says: nothing was sent.
+        raise NotSent(say("no_answer", what=what, why=why), unreachable=True, lasting=type(error) is OSError) from None
     if not 200 <= status < 300:
         answer = one_line(text, secrets, 100)
         passing = status >= 500 or status in PASSING

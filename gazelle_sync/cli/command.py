@@ -20,9 +20,11 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from gazelle_sync.cli.faults import describe_fault, log_traceback
+from gazelle_sync.cli.telling import tell_what_is_left
 from gazelle_sync.environment import settings as environment
 from gazelle_sync.environment.settings import Misconfigured, load_files, read_settings
-from gazelle_sync.redaction import make_printable
+from gazelle_sync.redaction import PlainError, make_printable
 from gazelle_sync.translations import Speech
 
 DATE = click.DateTime(["%Y-%m-%d"])
@@ -41,15 +43,11 @@ def freeze_imports() -> Iterator[None]:
 
 
 def configured(command: Callable[..., int | None]) -> Callable[..., None]:
-    """Gives a command the settings and the speech; ends it with its exit code, and never with a traceback
-    for what a person can put right."""
+    """Gives a command the settings and the speech; ends it with its exit code, and with one line in place of a
+    traceback. Whatever the command, what could not be told to people earlier is sent."""
 
     @wraps(command)
     def run(**options: Any) -> None:
-        with freeze_imports():
-            from gazelle_sync.gazelle import GazelleError  # noqa: PLC0415
-            from gazelle_sync.warehouse import WarehouseError  # noqa: PLC0415
-
         # Paths in dagster.yaml, and the default of GAZELLE_TOKEN_FILE, are meant from here.
         context = click.get_current_context()
         context.obj = Path.cwd()
@@ -62,17 +60,24 @@ def configured(command: Callable[..., int | None]) -> Callable[..., None]:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="replace")
+        # What is written here is for its owner: Dagster's records have samples of rows in them.
+        os.umask(0o077)
+        settings = None
         try:
             load_files()
             settings = read_settings()
-            code = command(settings=settings, say=Speech(settings.language), **options)
-        except Misconfigured as error:
-            click.echo(f"gazelle-sync: {error}", err=True)
-            code = 2
-        except (GazelleError, WarehouseError) as error:
-            click.echo(f"gazelle-sync: {error}", err=True)
-            code = 1
-        sys.exit(code or 0)
+            code = command(settings=settings, say=Speech(settings.language), **options) or 0
+        except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            # Our own errors are sentences; of all others, the log file has the traceback.
+            if isinstance(error, Exception) and not isinstance(error, PlainError):
+                log_traceback(environment.ROOT, error)
+            click.echo(f"gazelle-sync: {describe_fault(error)}", err=True)
+            code = 2 if isinstance(error, Misconfigured) else 1
+        if settings:
+            tell_what_is_left(settings)
+        sys.exit(code)
 
     return run
 

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from gazelle_sync import warehouse
+from gazelle_sync.cli.faults import describe_fault, log_traceback
 from gazelle_sync.environment import connections
+from gazelle_sync.environment import settings as environment
 from gazelle_sync.environment.account import check_same, find_blind_spot
 from gazelle_sync.environment.settings import Misconfigured, Settings
-from gazelle_sync.gazelle import GazelleError, read_account
+from gazelle_sync.gazelle import read_account
+from gazelle_sync.redaction import PlainError
 from gazelle_sync.translations import Speech
-from gazelle_sync.warehouse import WarehouseError
 
 # Seconds. Whoever asks for a check waits in front of it, and a run's patience is longer.
 PATIENCE = 10.0
@@ -55,11 +57,13 @@ def examine(settings: Settings, say: Speech) -> Iterator[Finding]:
 
 
 def find(what: str, look: Callable[[], str]) -> Finding:
-    """What a look says, or the fault that it raises."""
+    """What a look says, or the fault that it raises: whatever it is, the other looks are still to be shown."""
     try:
         return Finding(what, True, look())
-    except (GazelleError, WarehouseError, Misconfigured) as error:
-        return Finding(what, False, str(error))
+    except Exception as error:
+        if not isinstance(error, PlainError):
+            log_traceback(environment.ROOT, error)
+        return Finding(what, False, describe_fault(error))
 
 
 class Examination:

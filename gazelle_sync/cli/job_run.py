@@ -6,6 +6,7 @@ Keep out: what is shown of it (`cli`), and what the job does.
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,19 +16,23 @@ from typing import Any, TypeVar
 from dagster import ConfigurableResource, DagsterInstance
 
 from gazelle_sync import warehouse
-from gazelle_sync.alerts import NotSent
 from gazelle_sync.assets import asset_key
+from gazelle_sync.cli.faults import describe_fault, log_traceback
 from gazelle_sync.definitions import alerts, defs, partitions, postgres, settings
 from gazelle_sync.environment.account import AnotherAccount
 from gazelle_sync.environment.settings import Misconfigured
 from gazelle_sync.jobs import SYNC, due_tags, nightly_tags
 from gazelle_sync.monitoring import freshness
-from gazelle_sync.monitoring.incidents import is_caused_by, make_watcher, reason_of_event, table_of
+from gazelle_sync.monitoring.incidents import is_caused_by, is_interruption, make_watcher, reason_of_event, table_of
 from gazelle_sync.monitoring.records import forget_old_runs
+from gazelle_sync.monitoring.under_way import mark_under_way
 from gazelle_sync.partitions import range_of_days, whole_range
 from gazelle_sync.schedules import NIGHTLY_AT, Due, read_due
 from gazelle_sync.tables import Cadence, Table
 from gazelle_sync.translations import say
+
+# Nobody starts a run of this process again, though Dagster would say on its record that it means to.
+NEVER_RETRIED = {"dagster/max_retries": "0"}
 
 Resource = TypeVar("Resource", bound=ConfigurableResource[Any])
 
@@ -38,14 +43,15 @@ class Outcome:
 
     A failure is the reason, by the table or the job that failed.
 
-    `not_sent` is why people could not be told, None when they were or there was nothing to tell.
+    `not_looked_at` is why what there is to tell people of could not be found out, None when it was.
     """
 
     success: bool
     log: list[dict[str, Any]]
     not_run: list[str]
     failures: dict[str, str]
-    not_sent: str | None = None
+    interrupted: bool = False
+    not_looked_at: str | None = None
 
 
 def find_due(tables: Sequence[str], *, full: bool, days: tuple[date, date] | None) -> Due:
@@ -103,21 +109,22 @@ def run_job(due: Due, *, nightly: bool, allow_mass_delete: bool) -> Outcome:
     names, months = due
     ops = {asset_key(name).to_python_identifier(): {"config": {"allow_mass_delete": True}} for name in names}
     tags = nightly_tags(months) if nightly else due_tags(months)
+    run_id = str(uuid.uuid4())
     with DagsterInstance.get() as instance:
-        result = defs.resolve_job_def(SYNC.name).execute_in_process(
-            instance=instance,
-            asset_selection=[asset_key(name) for name in names],
-            tags=dict(tags),
-            run_config={
-                "ops": ops if allow_mass_delete else {},
-                # The summary tells what happened; the whole story is in the log file and the UI.
-                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-            },
-            raise_on_error=False,
-        )
-        not_sent = send_alerts(instance)
-        # Where no daemon does it.
-        forget_old_runs(instance, datetime.now(timezone.utc))
+        with mark_under_way(settings.var / "runs", run_id, names):
+            result = defs.resolve_job_def(SYNC.name).execute_in_process(
+                instance=instance,
+                run_id=run_id,
+                asset_selection=[asset_key(name) for name in names],
+                tags={**tags, **NEVER_RETRIED},
+                run_config={
+                    "ops": ops if allow_mass_delete else {},
+                    # The summary tells what happened; the whole story is in the log file and the UI.
+                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                },
+                raise_on_error=False,
+            )
+        not_looked_at = look_back(instance)
     try:
         with initialize(postgres) as database:
             log = warehouse.read_run_log(database.engine(), result.run_id)
@@ -135,27 +142,25 @@ def run_job(due: Due, *, nightly: bool, allow_mass_delete: bool) -> Outcome:
         log,
         not_run=[name for name in names if name not in logged],
         failures={about: why for about, why in failures.items() if about not in logged},
-        not_sent=not_sent,
+        interrupted=any(is_interruption(event) for event in failed),
+        not_looked_at=not_looked_at,
     )
 
 
-def send_alerts(instance: DagsterInstance) -> str | None:
-    """Tells people what there is to tell, as the daemon would if there is one. Why that failed, or None."""
-    with initialize(alerts) as channels, initialize(postgres) as database:
-        if not channels.is_on():
-            return None
+def look_back(instance: DagsterInstance) -> str | None:
+    """Finds out what there is to tell people, and forgets old runs, as the daemon would if there is one.
 
-        def look() -> None:
-            make_watcher(instance, database, channels).look()
-
-        failures = []
-        # What can't be looked at, or a heartbeat that gets no answer, keeps nothing from being sent.
-        for step in (look, channels.deliver):
-            try:
-                step()
-            except (NotSent, ValueError, OSError) as error:
-                failures.append(str(error))
-    return "; ".join(dict.fromkeys(failures)) or None
+    Why that failed, or None: the run itself is done, whatever is wrong with the records of others.
+    """
+    try:
+        with initialize(alerts) as channels, initialize(postgres) as database:
+            if channels.is_on():
+                make_watcher(instance, database, channels).look()
+        forget_old_runs(instance, datetime.now(timezone.utc))
+    except Exception as error:
+        log_traceback(settings.root, error)
+        return describe_fault(error)
+    return None
 
 
 def initialize(resource: Resource) -> AbstractContextManager[Resource]:

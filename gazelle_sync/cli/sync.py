@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 
 from gazelle_sync.cli.command import DATE, configured, freeze_imports, make_screen
+from gazelle_sync.cli.telling import tell, tell_of_failure
 from gazelle_sync.environment.settings import Misconfigured, Settings
 from gazelle_sync.translations import Speech
 
@@ -38,7 +39,7 @@ def sync(
     if_due: bool,
 ) -> int:
     """Mirrors every table, as the daily schedule does."""
-    with freeze_imports():
+    with tell_of_failure(settings), freeze_imports():
         from gazelle_sync.cli import job_run  # noqa: PLC0415
         from gazelle_sync.cli.progress import show_progress  # noqa: PLC0415
         from gazelle_sync.tables import TABLES  # noqa: PLC0415
@@ -55,11 +56,12 @@ def sync(
     plain = not (full or tables or days)
     if if_due and not plain:
         raise Misconfigured("--if-due is for the nightly run: leave out --full, --table, --from and --to.")
-    if if_due and not job_run.is_due(datetime.now(settings.zone)):
-        console.print(say("not_due"))
-        return 0
-    due = job_run.find_due(tables, full=full, days=days)
-    with show_progress(console, say):
+    with tell_of_failure(settings):
+        if if_due and not job_run.is_due(datetime.now(settings.zone)):
+            console.print(say("not_due"))
+            return 0
+        due = job_run.find_due(tables, full=full, days=days)
+    with tell_of_failure(settings), show_progress(console, say):
         outcome = job_run.run_job(due, nightly=plain, allow_mass_delete=allow_mass_delete)
     console.print(make_summary(outcome.log, outcome.not_run, say))
     for line in outcome.log:
@@ -69,10 +71,11 @@ def sync(
             console.print(say("filled_rows", table=line["table_name"], filled=line["filled"]))
     for (why, style), names in group_reasons(outcome).items():
         console.print(f"{', '.join(names)}: {why}", markup=False, style=style)
-    if outcome.not_sent:
-        console.print(say("not_sent", why=outcome.not_sent), markup=False, style="yellow")
+    if outcome.not_looked_at:
+        console.print(say("not_looked_at", why=outcome.not_looked_at), markup=False, style="yellow")
     warned = any(line["status"] == "warning" for line in outcome.log)
     console.print(say("failed" if not outcome.success else "done_with_warnings" if warned else "done"))
+    tell(settings, interrupted=outcome.interrupted)
     return 0 if outcome.success else 1
 
 

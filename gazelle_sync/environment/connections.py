@@ -11,12 +11,24 @@ from functools import cache
 from sqlalchemy import Engine
 
 from gazelle_sync import warehouse
+from gazelle_sync.alerts import Alerts, channels_from
 from gazelle_sync.environment import embedded
 from gazelle_sync.environment.settings import Misconfigured, Settings
 from gazelle_sync.gazelle import ApiKey, Client, OAuth, TokenFile
 from gazelle_sync.gazelle.auth import TokenStore
 from gazelle_sync.gazelle.transport import Transport
 from gazelle_sync.translations import say
+
+
+def make_alerts(settings: Settings) -> Alerts:
+    """Raises `ValueError` when e-mail is half configured, or an address is none."""
+    return Alerts(
+        channels_from(settings.slack_webhook_url, settings.alert_email_to, settings.smtp_url),
+        settings.var / "alerts.json",
+        settings.language,
+        settings.zone,
+        secrets=settings.secrets,
+    )
 
 
 def make_engine(settings: Settings, *, keep_open: bool = False) -> Engine:

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv import dotenv_values
 
+from gazelle_sync.files import explain
 from gazelle_sync.hosts import is_local
 from gazelle_sync.redaction import PlainError, find_keys, find_passwords, hide
 from gazelle_sync.tables import TABLES, Table
@@ -186,10 +187,16 @@ CHOSEN: tuple[str, ...] = tuple(field.metadata["variable"] for field in fields()
 def load_files() -> None:
     """Fills the process's environment from the files, and with the defaults, so that children have them too.
 
-    Variables that say what is chosen are not filled with defaults: a child has to see what is unset.
+    Variables that say what is chosen are not filled with defaults: a child has to see what is unset. Raises
+    `Misconfigured` for a file that can't be read.
     """
     for file in (ROOT / ".env", ROOT / "config" / ".env"):
-        for name, value in dotenv_values(file).items():
+        try:
+            given = dotenv_values(file)
+        except (UnicodeDecodeError, OSError) as error:
+            why = explain(error) if isinstance(error, OSError) else say("not_utf8")
+            raise Misconfigured(say("env_file_unreadable", file=file, why=why)) from None
+        for name, value in given.items():
             # An empty value must not hide what is read after it: a copied .env.example is full of them.
             if value and not os.environ.get(name):
                 os.environ[name] = value

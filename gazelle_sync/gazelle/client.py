@@ -29,6 +29,7 @@ TOO_MUCH_CODES = re.compile(
 TOO_MUCH_WORDS = re.compile(
     r"[ck]omple[xsj]|depth|profond|profund|tiefe|too large|trop grand|trop volumineu", re.IGNORECASE
 )
+LIMIT_WORDS = re.compile(r"exceed|limit|maximum|too many|dépass|trop de", re.IGNORECASE)
 CURSOR_WORDS = re.compile(r"cursor|curseur", re.IGNORECASE)
 
 
@@ -122,8 +123,9 @@ class Errors:
             waits = [wait for error in limits if (wait := wait_in_error(error)) is not None]
             wait = max(waits, default=announced_wait(headers))
             return Retryable(say("graphql_errors", messages=self._messages), retry_after=wait, rate_limit=True)
-        if self._names_a_size():
-            return self._too_much(certain=False)
+        names_a_size, names_a_limit = self._names_a_size(), self._names_a_limit()
+        if names_a_size or names_a_limit:
+            return self._too_much(certain=names_a_size and names_a_limit)
         if self._is_about_cursor():
             return CursorLost(say("cursor_lost", what=self._what, messages=self._messages))
         return Retryable(
@@ -149,6 +151,10 @@ class Errors:
 
     def _too_much(self, *, certain: bool) -> TooMuch:
         return TooMuch(say("too_much", what=self._what, messages=self._messages), certain=certain)
+
+    def _names_a_limit(self) -> bool:
+        """Whether what is said of all of the query sounds like a limit: more than one number can be meant."""
+        return any(is_about_whole(error) and LIMIT_WORDS.search(str(error.get("message"))) for error in self._errors)
 
     def _names_a_size(self) -> bool:
         """Whether a message has the number of records that was asked for: it is about a limit, in whatever language."""

@@ -15,6 +15,7 @@ from graphql import ArgumentNode, DocumentNode, FieldNode, Node, parse, print_as
 
 from gazelle_sync.gazelle.errors import QueryRefused
 from gazelle_sync.gazelle.query import selection
+from gazelle_sync.gazelle.rows import response_names
 from gazelle_sync.tables.declaration import ByParent, Column, Connection, Gap, Nested, PlainList, Table, Type
 
 # The arguments that a list can do without: it has the same records in any order.
@@ -26,6 +27,7 @@ Path = tuple[str, ...]
 def do_without(table: Table, refusal: QueryRefused) -> tuple[Table, list[Gap]]:
     """The table without all that was refused, and what that is. Raises the refusal where it can't be done without."""
     gaps: list[Gap] = []
+    asked = table
     document = parse(refusal.query)
     for error in refusal.errors:
         found = place_of(error, document)
@@ -36,15 +38,17 @@ def do_without(table: Table, refusal: QueryRefused) -> tuple[Table, list[Gap]]:
             narrowed = without_argument(table, fields[-1].name.value, argument)
             gap = Gap(f"{fields[-1].name.value}({argument})", ())
         else:
-            path = path_in_record(table, refusal.query, fields)
+            path = path_in_record(asked, refusal.query, fields)
             narrowed = without_field(table, path) if path else None
-            gap = Gap(".".join(path), names_of(columns_at(table, path)))
+            gap = Gap(".".join(path), names_of(columns_at(asked, path)))
         if narrowed is None:
             raise refusal
         # One argument may be refused at several places.
         if narrowed != table:
             gaps.append(gap)
         table = narrowed
+    if not gaps:
+        raise refusal
     return table, gaps
 
 
@@ -134,12 +138,13 @@ def path_in_record(table: Table, text: str, fields: Sequence[FieldNode]) -> Path
     return tuple(field.name.value for field in within[1:])
 
 
-def is_below(path: str, refused: Path) -> bool:
-    return tuple(path.split(".")[: len(refused)]) == refused
+def is_lost(path: str, refused: Path) -> bool:
+    """Whether a column's path leads through a refused field, or the field is a part of what the column holds."""
+    return all(name == other for name, other in zip(response_names(path), refused, strict=False))
 
 
 def columns_at(table: Table, refused: Path) -> list[Column]:
-    return [column for column in table.all_columns if any(is_below(path, refused) for path in column.paths)]
+    return [column for column in table.all_columns if any(is_lost(path, refused) for path in column.paths)]
 
 
 def names_of(columns: Sequence[Column]) -> tuple[str, ...]:
@@ -175,7 +180,7 @@ def is_needed(table: Table, column: Column) -> bool:
 def derive_from_rest(column: Column, refused: Path) -> Column | None:
     """The column from the paths that are left, for new rows only; None when it is to be left out."""
     derive = column.derive
-    left = tuple(path for path in column.paths if not is_below(path, refused))
+    left = tuple(path for path in column.paths if not is_lost(path, refused))
     if derive is None or not left:
         return None
     at = [left.index(path) if path in left else None for path in column.paths]

@@ -65,8 +65,9 @@ class PageSize:
         self._good += 1
         if self._doubtful is not None and self._good >= self._probation:
             self._doubtful = None
-        bounds = [bound for bound in (self._most + 1, self.refused, self._doubtful) if bound]
-        twice = min(2 * self.first, self._most)
-        if self.first < twice < min(bounds):
+        # Half of what failed was served; what lies between would fail as likely as not.
+        bounds = [self._most, *(size // 2 for size in (self.refused, self._doubtful) if size)]
+        twice = min(2 * self.first, *bounds)
+        if self.first < twice:
             self.first = twice
             self._good = 0

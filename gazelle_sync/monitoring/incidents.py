@@ -7,7 +7,7 @@ said twice and nothing is missed while neither ran. Keep out: how it is said and
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from gazelle_sync import warehouse
-from gazelle_sync.alerts import Alerts, Incident, Kind, send_heartbeat
+from gazelle_sync.alerts import Alerts, Incident, Kind
 from gazelle_sync.jobs import NIGHTLY_TAG, SYNC
 from gazelle_sync.monitoring.freshness import find_as_of, is_fresh
 from gazelle_sync.monitoring.memory import KEPT, Memory, hold_memory
@@ -62,32 +62,24 @@ def make_watcher(instance: DagsterInstance, postgres: PostgresResource, alerts: 
     """As the environment configures it."""
     settings = alerts.settings()
     memory = settings.var / "watch.json"
-    return Watcher(
-        instance,
-        postgres.engine(),
-        alerts.alerts(),
-        memory,
-        settings.ui_url,
-        settings.heartbeat_url,
-        tables=settings.tables,
-    )
+    return Watcher(instance, postgres.engine, alerts.alerts(), memory, settings.ui_url, tables=settings.tables)
 
 
 class Watcher:
     """Looks at an instance and a database, and raises and clears incidents.
 
     `memory` is a file, and the folder `runs` beside it has what is under way; `ui_url` is where the Dagster UI is, for
-    links; `heartbeat_url` is asked after each good nightly run, empty for none; `tables` are those that are read.
+    links; `tables` are those that are read. An `engine` that can't be had (`WarehouseError`) hides nothing but what
+    the database would say. What is to be told to the outside watcher is noted in the memory.
     """
 
     def __init__(
         self,
         instance: DagsterInstance,
-        engine: Engine,
+        engine: Callable[[], Engine],
         alerts: Alerts,
         memory: Path,
         ui_url: str,
-        heartbeat_url: str,
         *,
         tables: Mapping[str, Table] = TABLES,
     ) -> None:
@@ -96,7 +88,6 @@ class Watcher:
         self._alerts = alerts
         self._memory = memory
         self._ui_url = ui_url.rstrip("/")
-        self._heartbeat_url = heartbeat_url
         self._tables = tables
 
     def look(self) -> None:
@@ -120,26 +111,19 @@ class Watcher:
         if failures:
             raise failures[0]
 
-    def give_sign_of_life(self) -> None:
-        """Tells the outside watcher of a good night, if that is still to be done. Raises `NotSent`.
-
-        Nothing is held meanwhile: two processes may both tell it, which does no harm.
-        """
-        with hold_memory(self._memory) as memory:
-            due = memory.heartbeat_due
-        if due:
-            send_heartbeat(self._heartbeat_url)
-            with hold_memory(self._memory) as memory:
-                memory.heartbeat_due = False
-
     def _look_for_left_runs(self) -> None:
         """Runs whose process is gone: where no daemon runs, nobody else ends them, and later ones queue behind them."""
         for left in find_left_runs(self._memory.parent / "runs"):
             if left.tables:
                 not_run = self._find_not_run(left.run_id, left.tables)
                 why = say_with_tables(say("broke_off"), not_run)
-                now = datetime.now(timezone.utc)
-                self._open(Kind.RUN_FAILED, f"run:{SYNC.name}", SYNC.name, now, why, left.run_id)
+                link = self._link(left.run_id)
+                incident = Incident(
+                    Kind.RUN_FAILED, f"run:{SYNC.name}", SYNC.name, datetime.now(timezone.utc), why, link
+                )
+                if not self._alerts.open(incident):
+                    # The run itself could still say why it failed, and not what it left.
+                    self._alerts.announce(incident)
             run = self._instance.get_run_by_id(left.run_id)
             if run and not run.is_finished:
                 self._instance.report_run_failed(run, say("broke_off"))
@@ -205,7 +189,7 @@ class Watcher:
     def _look_at_run(self, record: RunRecord, memory: Memory) -> bool:
         """Whether it was looked at: else its events can't be had just now."""
         run = record.dagster_run
-        if NIGHTLY_TAG in run.tags and self._heartbeat_url:
+        if NIGHTLY_TAG in run.tags:
             memory.heartbeat_due = run.is_success
         try:
             events = {kind: self._read_events(record, kind) for kind in EVENTS}
@@ -247,7 +231,7 @@ class Watcher:
     def _find_not_run(self, run_id: str, tables: Sequence[str]) -> list[str]:
         """Those of a run's tables that its log has no line of; all where the log can't be read."""
         try:
-            logged = {line["table_name"] for line in warehouse.read_run_log(self._engine, run_id)}
+            logged = {line["table_name"] for line in warehouse.read_run_log(self._engine(), run_id)}
         except warehouse.WarehouseError as error:
             logger.warning("%s", error)
             logged = set()
@@ -309,7 +293,7 @@ class Watcher:
     def _look_for_stale_tables(self) -> None:
         """By the log, which knows what a load covered: the backfill of an old month makes nothing fresh."""
         try:
-            coverage = warehouse.read_coverage(self._engine, self._tables)
+            coverage = warehouse.read_coverage(self._engine(), self._tables)
         except warehouse.WarehouseError as error:
             # A run that can't reach the database fails, and that is told.
             logger.warning(say("stale_not_known", why=error))

@@ -45,7 +45,7 @@ RETURNING field, since::date
 # When the field is back, what fills its columns is no change of the record.
 NOTE_COLUMNS = """
 INSERT INTO gazelle.new_columns (table_name, column_name, added_at)
-SELECT %(table)s, unnest(%(columns)s), clock_timestamp()
+SELECT %(table)s, unnest(%(columns)s::text[]), clock_timestamp()
 ON CONFLICT (table_name, column_name) DO UPDATE SET added_at = excluded.added_at
 """
 

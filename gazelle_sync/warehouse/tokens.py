@@ -65,6 +65,8 @@ class HeldRow:
             return
         with self._connection.cursor() as cursor:
             try:
+                if not has_table(cursor):
+                    migrate(self._engine)
                 cursor.execute(SAVE, (json.dumps(token),))
                 self._connection.commit()
             except psycopg2.Error:

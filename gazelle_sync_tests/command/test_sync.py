@@ -17,7 +17,7 @@ from click.testing import Result
 from gazelle_sync.sandbox import Sandbox
 from gazelle_sync.tables import TABLES
 from gazelle_sync_tests.command.conftest import said
-from gazelle_sync_tests.conftest import HISTORY_START, NOW
+from gazelle_sync_tests.conftest import HISTORY_START, NIGHTLY, NOW
 from gazelle_sync_tests.project import Ended, Project
 
 Stored = Callable[..., list[dict[str, Any]]]
@@ -64,7 +64,7 @@ def test_afterwards_the_dated_tables_are_read_from_60_days_back_to_18_months_ahe
 ) -> None:
     count = len(live.requests)
     assert command("sync", **variables).exit_code == 0
-    assert scopes(stored) == {name: WINDOW if name in DATED else "all" for name in TABLES}
+    assert scopes(stored) == {name: WINDOW if name in DATED else "all" for name in NIGHTLY}
     events = next(request for request in live.requests[count:] if "allEventsBatched" in request.query)
     asked = events.query + json.dumps(events.variables)
     first, end = WINDOW.split("..")

@@ -117,7 +117,7 @@ def test_a_port_that_is_none_is_refused(command: Callable[..., Result], name: st
 def test_a_database_that_is_no_postgresql_is_said_without_its_password(command: Callable[..., Result]) -> None:
     result = command("status", SUPABASE_DB_URL="mysql://u:geheim@localhost/db", GAZELLE_API_KEY="key")
     assert result.exit_code == 1
-    assert "SUPABASE_DB_URL is for mysql, and has to be for postgresql." in said(result)
+    assert "SUPABASE_DB_URL is for another kind of database, and has to be for postgresql://." in said(result)
     assert "geheim" not in result.output
 
 

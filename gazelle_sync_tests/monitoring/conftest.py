@@ -10,6 +10,7 @@ from dagster import DagsterInstance, instance_for_test
 from sqlalchemy import Engine
 
 from gazelle_sync.alerts import Alerts, channels_from
+from gazelle_sync.monitoring.heartbeat import give_sign_of_life
 from gazelle_sync.monitoring.incidents import Watcher
 from gazelle_sync_tests.alerts.servers import Webhook
 from gazelle_sync_tests.conftest import TORONTO
@@ -41,13 +42,13 @@ def look(
 ) -> Callable[[], list[str]]:
     """Looks, sends, and returns what was sent by this look."""
     alerts = Alerts(channels_from(webhook.url, "", ""), tmp_path / "alerts.json", "en", TORONTO)
-    watch = Watcher(instance, engine, alerts, tmp_path / "watch.json", "http://ui.test/", heartbeat.url)
+    watch = Watcher(instance, lambda: engine, alerts, tmp_path / "watch.json", "http://ui.test/")
 
     def look() -> list[str]:
         before = len(webhook.texts)
         try:
             watch.look()
-            watch.give_sign_of_life()
+            give_sign_of_life(tmp_path / "watch.json", heartbeat.url)
         finally:
             assert alerts.deliver() == []
         return webhook.texts[before:]

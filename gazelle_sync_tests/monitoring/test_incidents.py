@@ -460,7 +460,7 @@ def test_reasons_in_french_are_french_to_the_end(
     fail: Callable[..., ExecuteInProcessResult],
 ) -> None:
     alerts = Alerts(channels_from(webhook.url, "", ""), tmp_path / "alerts.json", "fr", TORONTO)
-    watcher = Watcher(instance, engine, alerts, tmp_path / "watch.json", "http://ui.test/", "")
+    watcher = Watcher(instance, lambda: engine, alerts, tmp_path / "watch.json", "http://ui.test/")
     hung = instance.create_run_for_job(sync, status=DagsterRunStatus.STARTED)
     with instance.run_storage.connect() as connection:  # type: ignore[attr-defined]
         connection.exec_driver_sql("UPDATE runs SET start_time = ?", (time.time() - 4000,))

@@ -53,7 +53,9 @@ def translated(record: Record, *names: str) -> Record:
 
 
 def phone(digits: str | None) -> str | None:
-    return digits and f"({digits[:3]}) {digits[3:6]}-{digits[6:]}"
+    """As Gazelle shows a number of ten digits; another one is as it was typed."""
+    is_national = digits is not None and digits.isdigit() and len(digits) == 10
+    return f"({digits[:3]}) {digits[3:6]}-{digits[6:]}" if is_national else digits
 
 
 def of_contacts(field: str, columns: str, **renamed: str) -> Callable[[Account], Iterator[Record]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import date
+from datetime import date, datetime, time
 
 import pytest
 
@@ -133,7 +133,9 @@ def test_the_nightly_run_reads_a_dated_table_whole_when_it_gained_a_column(engin
             return engine
 
     def ranges():
-        return schedules.read_due(Postgres(), all_months, ["appointments", "timeline_entries"], TODAY)
+        dated = {name: TABLES[name] for name in ("appointments", "timeline_entries")}
+        at = datetime.combine(TODAY, time(2), TORONTO)
+        return schedules.read_due(Postgres(), all_months, dated, at).months
 
     whole = whole_range(all_months)
     monkeypatch.setattr("gazelle_sync.warehouse.read_unfilled", lambda _: {})
