@@ -134,6 +134,8 @@ def make_cluster(program: Path, data: Path, account: pwd.struct_passwd | None) -
         for part in (program.parent, package.with_name(f"{package.name}.libs")):
             if part.exists():
                 shutil.copytree(part, copied / part.relative_to(package.parent))
+        # Whatever the umask is.
+        (copied / package.name).chmod(0o755)
         command[0] = copied / program.relative_to(package.parent) / "initdb"
     try:
         done = subprocess.run(  # noqa: S603  the package's own program

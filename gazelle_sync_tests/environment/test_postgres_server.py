@@ -102,7 +102,11 @@ def test_the_program_too_may_stand_in_a_folder_of_any_name(folder: Path) -> None
     if libraries.exists():
         shutil.copytree(libraries, packages / libraries.name)
     (packages / found.name / "__init__.py").touch()
-    with running(start_user(folder, PYTHONPATH=str(packages))) as user:
+    # As the command has it.
+    before = os.umask(0o077)
+    started = start_user(folder, PYTHONPATH=str(packages))
+    os.umask(before)
+    with running(started) as user:
         said(user)
         server = server_of(folder)
         assert server is not None
