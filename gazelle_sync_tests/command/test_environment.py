@@ -14,6 +14,7 @@ import pytest
 
 from gazelle_sync.environment import settings as environment
 from gazelle_sync.environment.settings import CHOSEN, DEFAULTS, Misconfigured
+from gazelle_sync.tables import TABLES
 from gazelle_sync_tests.project import SOURCE
 
 # The contract's table, told again.
@@ -181,12 +182,24 @@ def test_half_a_configuration_is_told_by_what_is_missing(set_: list[str], said: 
         ("GAZELLE_REQUESTS_PER_SECOND", "-1", "is no number above zero."),
         ("GAZELLE_REQUESTS_PER_SECOND", "nan", "is no number above zero."),
         ("GAZELLE_REQUESTS_PER_SECOND", "inf", "is no number above zero."),
+        (
+            "GAZELLE_TABLES_OFF",
+            "pianos, invoice, photos",
+            "GAZELLE_TABLES_OFF names invoice, photos, and there is no such table. There are ",
+        ),
         ("GAZELLE_SYNC_LANG", "de", "GAZELLE_SYNC_LANG=de is not a language of this command: en or fr."),
     ],
 )
 def test_a_value_that_is_none_is_refused_with_what_to_write(name: str, value: str, said: str) -> None:
     with pytest.raises(Misconfigured, match=re.escape(said)):
         environment.read_settings({name: value})
+
+
+@pytest.mark.parametrize("text", ["estimates,piano_photos", " piano_photos , estimates,, "])
+def test_tables_that_are_off_are_named_with_commas_between_them(text: str) -> None:
+    settings = environment.read_settings({"GAZELLE_TABLES_OFF": text})
+    assert set(settings.tables_off) == {"estimates", "piano_photos"}
+    assert settings.tables.keys() == TABLES.keys() - {"estimates", "piano_photos"}
 
 
 def test_a_history_that_begins_today_is_one() -> None:
