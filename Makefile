@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Not the scripts beside it: their first line can't name every path.
 PY := $(BIN)/python
 
-.PHONY: sync dev test lint bench install clean
+.PHONY: sync dev test lint docs bench install clean
 
 sync: .venv/installed ; @$(PY) -m gazelle_sync.cli sync
 dev: .venv/installed ; @$(PY) -m gazelle_sync.cli dev
@@ -16,6 +16,9 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The pages that follow from the code.
+docs: .venv/installed ; $(PY) -m gazelle_sync.cli.catalogue > docs/tables.md
 
 # Ten minutes or twenty, on a machine that does nothing else; see docs/performance.md.
 bench: .venv/installed ; $(PY) -m benchmarks

@@ -803,6 +803,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "column {what}",
         "colonne {what}",
     ),
+    "proof_of": (
+        "check of all rows of the foreign key {what}",
+        "vérification de toutes les lignes de la clé étrangère {what}",
+    ),
     "foreign_key_named": (
         "foreign key {what}",
         "clé étrangère {what}",

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
+from sqlalchemy import Engine
 
+from gazelle_sync.cli.catalogue import render
 from gazelle_sync.environment.settings import ROOT
+from gazelle_sync.tables import TABLES, Table
+from gazelle_sync_tests.conftest import query_rows
 
 TESTS = ROOT / "gazelle_sync_tests"
 RELIABILITY = (ROOT / "docs" / "reliability.md").read_text()
@@ -47,3 +51,28 @@ def test_every_change_names_a_file_or_a_room_to_open_first() -> None:
     assert len(CHANGES) > 12
     rooms = {change: re.findall(r"`(gazelle_sync/[\w/]*(?:\.py)?)`", first) for change, first in CHANGES.items()}
     assert [change for change, named in rooms.items() if not named or not (ROOT / named[0]).exists()] == []
+
+
+# -- the tables -------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_of_the_tables_is_as_the_declarations_are() -> None:
+    assert (ROOT / "docs" / "tables.md").read_text() == render(), "run: make docs"
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_the_page_has_every_column_of_a_table_with_what_it_is(table: Table) -> None:
+    page = (ROOT / "docs" / "tables.md").read_text()
+    (section,) = re.findall(rf"^## {table.name}\n(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)
+    assert table.comment in section
+    for column in table.all_columns:
+        assert re.search(rf"^\| `{column.name}` \| [a-z\[\]]+ \| `.+` \| {re.escape(column.comment)}", section, re.M)
+
+
+def test_the_query_that_is_shown_of_each_table_runs_and_is_of_that_table(engine: Engine) -> None:
+    page = (ROOT / "docs" / "tables.md").read_text()
+    queries = dict(re.findall(r"^## (\w+)\n(?:(?!^## ).)*?```sql\n(.*?)```", page, re.DOTALL | re.MULTILINE))
+    assert queries.keys() == TABLES.keys()
+    for name, query in queries.items():
+        assert re.search(rf"FROM gazelle\.{name}\b", query)
+        query_rows(engine, query.replace("%", "%%"))

@@ -19,6 +19,8 @@ APPOINTMENT_PIANOS = Table(
     partitioned_by="appointment_external_id.appointment_date",
     hourly=True,
     group=Group.CALENDAR,
+    example="SELECT appointment_external_id, count(*) FROM gazelle.appointment_pianos\n"
+    "WHERE is_tuning AND deleted_at IS NULL GROUP BY 1 HAVING count(*) > 5",
     columns=(
         reference("appointment", "event.id", "The appointment.", to="appointments", nullable=False),
         reference("piano", "piano.id", "The piano.", to="pianos", nullable=False),

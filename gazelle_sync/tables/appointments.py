@@ -39,6 +39,8 @@ APPOINTMENTS = Table(
     checks=(positive("end_after_they_start", "duration_minutes", "Every appointment takes some time."),),
     hourly=True,
     group=Group.CALENDAR,
+    example="SELECT appointment_date, appointment_time, title FROM gazelle.appointments\n"
+    "WHERE status = 'ACTIVE' AND appointment_date >= current_date AND deleted_at IS NULL ORDER BY starts_at",
     columns=(
         reference("client", "client.id", "Whom the appointment is with; a memo has no client.", to="clients"),
         reference("technician", "user.id", "Whose calendar it stands in.", to="users"),

@@ -30,6 +30,7 @@ CLIENTS = Table(
     deletion_proved_by=ById("client", "id"),
     checks=(never_blank("have_a_name", "company_name", "Every client has a name to be called by."),),
     hourly=True,
+    example="SELECT city, count(*) FROM gazelle.clients WHERE status = 'ACTIVE' AND deleted_at IS NULL GROUP BY city",
     columns=(
         Column(
             "company_name",

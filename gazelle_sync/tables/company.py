@@ -8,6 +8,7 @@ COMPANY = Table(
     read=PlainList("company", single=True),
     deletion_proved_by=ReadAgain(),
     group=Group.SETTINGS,
+    example="SELECT name, city, is_parked, parked_reason FROM gazelle.company",
     columns=(
         text("name", "name", "Its name."),
         text("email", "email", "E-mail."),

@@ -10,6 +10,7 @@ CONTACT_EMAILS = Table(
     deletion_proved_by=ByParent("contact_external_id"),
     every=Cadence.WEEK,
     optional=True,
+    example="SELECT contact_external_id, count(*) FROM gazelle.contact_emails WHERE deleted_at IS NULL GROUP BY 1",
     columns=(
         reference("contact", "contact.id", "Whose it is.", to="contacts", required=True),
         text("email", "email", "The address.", personal=True),

@@ -21,6 +21,8 @@ CONTACT_LOCATIONS = Table(
     deletion_proved_by=ByParent("contact_external_id"),
     every=Cadence.WEEK,
     optional=True,
+    example="SELECT contact_external_id, street1, city FROM gazelle.contact_locations\n"
+    "WHERE is_bad_address AND deleted_at IS NULL",
     columns=(
         reference("contact", "contact.id", "Whose it is.", to="contacts", required=True),
         text("usage_type", "usageType", "What it is for: STREET, MAILING, BILLING."),

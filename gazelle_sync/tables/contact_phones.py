@@ -10,6 +10,7 @@ CONTACT_PHONES = Table(
     deletion_proved_by=ByParent("contact_external_id"),
     every=Cadence.WEEK,
     optional=True,
+    example="SELECT type, confirmed_class, count(*) FROM gazelle.contact_phones WHERE deleted_at IS NULL GROUP BY 1, 2",
     columns=(
         reference("contact", "contact.id", "Whose it is.", to="contacts", required=True),
         text("phone", "phoneNumber", "The number.", personal=True),

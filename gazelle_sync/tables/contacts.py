@@ -26,6 +26,8 @@ CONTACTS = Table(
     read=CONTACTS_READ,
     deletion_proved_by=ById("contact", "id"),
     after=("clients",),
+    example="SELECT company_name, contacts.email FROM gazelle.contacts JOIN gazelle.clients\n"
+    "  ON clients.external_id = client_external_id WHERE is_billing_default AND contacts.deleted_at IS NULL",
     columns=(
         reference("client", "client.id", "The client this contact belongs to.", to="clients", required=True),
         text("first_name", "firstName", "First name.", personal=True),

@@ -324,7 +324,8 @@ class Table:
     that this one is downstream of in the graph: when one of them fails, this one is not read. A reference alone does
     not stop anything, as a placeholder takes the place of a missing parent. `hourly` tables are in the hourly job.
     `every` says which scheduled run reads the table. An account, or the key's owner, may have no access to an
-    `optional` one: that is said, and the rest runs. `group` is where it stands in the graph.
+    `optional` one: that is said, and the rest runs. `group` is where it stands in the graph. `example` is a query
+    to begin with, which docs/tables.md shows.
     """
 
     name: str
@@ -340,6 +341,7 @@ class Table:
     every: Cadence = Cadence.NIGHT
     optional: bool = False
     group: Group = Group.PEOPLE
+    example: str = ""
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.all_columns]

@@ -10,6 +10,8 @@ ESTIMATE_TIER_ITEMS = Table(
     deletion_proved_by=ById("estimateTierItem", "id"),
     optional=True,
     group=Group.MONEY,
+    example="SELECT name, count(*), avg(amount) / 100.0 AS price FROM gazelle.estimate_tier_items\n"
+    "WHERE deleted_at IS NULL GROUP BY name ORDER BY 2 DESC",
     columns=(
         reference("estimate_tier", "estimateTier.id", "The alternative it is of.", to="estimate_tiers", required=True),
         reference("master_service_item", "masterServiceItem.id", "The service it is.", to="master_service_items"),

@@ -12,6 +12,8 @@ ESTIMATE_TIERS = Table(
     deletion_proved_by=ById("estimateTier", "id"),
     optional=True,
     group=Group.MONEY,
+    example="SELECT number, sequence_number, is_primary, total / 100.0 AS total FROM gazelle.estimate_tiers AS t\n"
+    "JOIN gazelle.estimates AS e ON e.external_id = estimate_external_id WHERE t.deleted_at IS NULL ORDER BY 1, 2",
     columns=(
         reference("estimate", "estimate.id", "The estimate that offers it.", to="estimates", required=True),
         reference("recommendation", "recommendation.id", "What is recommended.", to="recommendations"),

@@ -29,6 +29,8 @@ ESTIMATES = Table(
     after=("clients",),
     optional=True,
     group=Group.MONEY,
+    example="SELECT number, expires_on, recommended_tier_total / 100.0 AS total FROM gazelle.estimates\n"
+    "WHERE NOT is_archived AND expires_on >= current_date AND deleted_at IS NULL ORDER BY expires_on",
     columns=(
         reference("client", "client.id", "Whom it is for.", to="clients", required=True),
         reference("contact", "contact.id", "Whom it is addressed to.", to="contacts"),

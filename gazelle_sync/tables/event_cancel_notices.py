@@ -10,6 +10,8 @@ EVENT_CANCEL_NOTICES = Table(
     after=("appointments",),
     optional=True,
     group=Group.CALENDAR,
+    example="SELECT appointment_date, title FROM gazelle.event_cancel_notices AS n JOIN gazelle.appointments AS a\n"
+    "  ON a.external_id = appointment_external_id WHERE n.status = 'OPEN' AND n.deleted_at IS NULL",
     columns=(
         reference("appointment", "event.id", "The appointment that was cancelled.", to="appointments", required=True),
         text("status", "status", "OPEN, DISMISSED, DELETED."),

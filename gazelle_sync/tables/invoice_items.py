@@ -22,6 +22,8 @@ INVOICE_ITEMS = Table(
     deletion_proved_by=ByParent("invoice_external_id"),
     optional=True,
     group=Group.MONEY,
+    example="SELECT description, sum(quantity) / 100.0 AS sold, sum(total) / 100.0 AS total\n"
+    "FROM gazelle.invoice_items WHERE billable AND deleted_at IS NULL GROUP BY 1 ORDER BY 3 DESC",
     columns=(
         reference("invoice", "invoice.id", "The invoice it is a line of.", to="invoices", required=True),
         reference("piano", "piano.id", "The piano it is for, if any.", to="pianos"),

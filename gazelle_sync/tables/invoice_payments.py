@@ -1,16 +1,6 @@
 """invoice_payments: what was paid on invoices, and how."""
 
-from gazelle_sync.tables.declaration import (
-    ById,
-    Group,
-    Nested,
-    Table,
-    boolean,
-    integer,
-    reference,
-    text,
-    timestamp,
-)
+from gazelle_sync.tables.declaration import ById, Group, Nested, Table, boolean, integer, reference, text, timestamp
 from gazelle_sync.tables.invoices import INVOICES_READ
 
 INVOICE_PAYMENTS = Table(
@@ -20,6 +10,8 @@ INVOICE_PAYMENTS = Table(
     deletion_proved_by=ById("invoicePayment", "id"),
     optional=True,
     group=Group.MONEY,
+    example="SELECT date_trunc('month', paid_at) AS month, currency, sum(amount) / 100.0 AS paid\n"
+    "FROM gazelle.invoice_payments WHERE status = 'SUCCEEDED' AND deleted_at IS NULL GROUP BY 1, 2 ORDER BY 1",
     columns=(
         reference("invoice", "invoice.id", "The invoice that was paid.", to="invoices", required=True),
         integer("amount", "amount", "What was paid, tip included, in cents."),

@@ -34,6 +34,8 @@ INVOICES = Table(
     after=("clients",),
     optional=True,
     group=Group.MONEY,
+    example="SELECT number, due_on, due_total / 100.0 AS due, currency FROM gazelle.invoices\n"
+    "WHERE status IN ('OPEN', 'OVERDUE') AND due_total > 0 AND deleted_at IS NULL ORDER BY due_on",
     columns=(
         reference("client", "client.id", "Who is invoiced.", to="clients"),
         reference("contact", "contact.id", "Whom it is addressed to.", to="contacts"),

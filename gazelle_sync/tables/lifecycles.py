@@ -9,6 +9,7 @@ LIFECYCLES = Table(
     deletion_proved_by=ReadAgain(),
     optional=True,
     group=Group.SETTINGS,
+    example="SELECT name, conf_window_code FROM gazelle.lifecycles WHERE deleted_at IS NULL ORDER BY name",
     columns=(
         text("name", "name", "What it is called."),
         text("conf_window_code", "confWindowCode", "When confirmations are asked for: code."),

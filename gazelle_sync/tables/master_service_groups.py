@@ -9,6 +9,8 @@ MASTER_SERVICE_GROUPS = Table(
     deletion_proved_by=ReadAgain(),
     optional=True,
     group=Group.SETTINGS,
+    example="SELECT name, name_i18n ->> 'en_US' AS english FROM gazelle.master_service_groups\n"
+    'WHERE NOT is_archived AND deleted_at IS NULL ORDER BY "order"',
     columns=(
         *translated("name", "name", "What it is called."),
         integer("order", "order", "Its place in the list."),

@@ -20,6 +20,9 @@ MASTER_SERVICE_ITEMS = Table(
     deletion_proved_by=ReadAgain(),
     optional=True,
     group=Group.SETTINGS,
+    example="SELECT g.name AS heading, i.name, amount / 100.0 AS price FROM gazelle.master_service_items AS i\n"
+    "JOIN gazelle.master_service_groups AS g ON g.external_id = master_service_group_external_id\n"
+    'WHERE NOT i.is_archived AND i.deleted_at IS NULL ORDER BY g."order", i."order"',
     columns=(
         reference(
             "master_service_group", "masterServiceGroup.id", "Heading.", to="master_service_groups", required=True

@@ -10,6 +10,8 @@ PIANO_MEASUREMENTS = Table(
     deletion_proved_by=ById("pianoMeasurement", "id"),
     optional=True,
     group=Group.PIANOS,
+    example="SELECT make, taken_on, humidity, temperature, a4_pitch FROM gazelle.piano_measurements AS m\n"
+    "JOIN gazelle.pianos AS p ON p.external_id = piano_external_id WHERE m.deleted_at IS NULL ORDER BY taken_on DESC",
     columns=(
         reference("piano", "pianoId", "The piano that was measured.", to="pianos", required=True),
         date("taken_on", "takenOn", "The day of the measurement."),

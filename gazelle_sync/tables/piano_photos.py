@@ -22,6 +22,7 @@ PIANO_PHOTOS = Table(
     every=Cadence.WEEK,
     optional=True,
     group=Group.PIANOS,
+    example="SELECT piano_external_id, count(*) FROM gazelle.piano_photos WHERE deleted_at IS NULL GROUP BY 1",
     columns=(
         reference("piano", "pianoId", "The piano it shows.", to="pianos", required=True),
         text("url", "original.url", "Where the picture is.", personal=True),

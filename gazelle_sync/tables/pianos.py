@@ -24,6 +24,7 @@ PIANOS = Table(
     after=("clients",),
     hourly=True,
     group=Group.PIANOS,
+    example="SELECT make, model, count(*) FROM gazelle.pianos WHERE deleted_at IS NULL GROUP BY 1, 2 ORDER BY 3 DESC",
     columns=(
         reference("client", "client.id", "Who the piano belongs to.", to="clients", required=True),
         text("make", "make", "Maker."),

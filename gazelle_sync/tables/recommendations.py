@@ -9,6 +9,7 @@ RECOMMENDATIONS = Table(
     deletion_proved_by=ReadAgain(),
     optional=True,
     group=Group.SETTINGS,
+    example="SELECT name, type FROM gazelle.recommendations WHERE NOT is_archived AND deleted_at IS NULL",
     columns=(
         *translated("name", "name", "What it is called."),
         *translated("explanation", "explanation", "What it says."),

@@ -10,6 +10,8 @@ SCHEDULED_MESSAGES = Table(
     after=("clients",),
     optional=True,
     group=Group.PEOPLE,
+    example="SELECT send_at, type, company_name FROM gazelle.scheduled_messages AS m JOIN gazelle.clients AS c\n"
+    "  ON c.external_id = client_external_id WHERE m.deleted_at IS NULL ORDER BY send_at",
     columns=(
         reference("client", "client.id", "Whom it goes to.", to="clients", required=True),
         text("type", "type", "EMAIL, CALL, SMS."),

@@ -9,6 +9,7 @@ TAXES = Table(
     deletion_proved_by=ReadAgain(),
     optional=True,
     group=Group.SETTINGS,
+    example="SELECT name, rate FROM gazelle.taxes WHERE active_or_historical = 'ACTIVE' AND deleted_at IS NULL",
     columns=(
         text("name", "name", "What it is called."),
         integer("rate", "rate", "Its rate, as Gazelle writes it."),

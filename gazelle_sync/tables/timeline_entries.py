@@ -22,6 +22,8 @@ TIMELINE_ENTRIES = Table(
     partitioned_by="occurred_at",
     after=("appointments",),
     group=Group.CALENDAR,
+    example="SELECT occurred_at, type, summary FROM gazelle.timeline_entries\n"
+    "WHERE type LIKE 'SERVICE_ENTRY%' AND deleted_at IS NULL ORDER BY occurred_at DESC LIMIT 20",
     columns=(
         reference("client", "client.id", "The client whose history this is.", to="clients", required=True),
         reference("piano", "piano.id", "The piano it is about, if any.", to="pianos"),

@@ -7,6 +7,7 @@ USERS = Table(
     comment="Technicians and office staff of the company: who appointments and timeline entries belong to.",
     read=PlainList("allUsers"),
     deletion_proved_by=ReadAgain(),
+    example="SELECT first_name, last_name, color FROM gazelle.users WHERE is_schedulable AND deleted_at IS NULL",
     columns=(
         text("first_name", "firstName", "First name.", personal=True),
         text("last_name", "lastName", "Last name.", personal=True),

@@ -212,7 +212,7 @@ class Load:
                 self.spool.add(frame)
             self.asked.update(entry.key for entry in chunk)
             self.not_gone |= self.source.not_gone
-            if not self.allow_mass_delete and len(self.asked - self.not_gone - unseen.placeholders) > unseen.limit:
+            if not self.allow_mass_delete and unseen.count_surprising(self.asked - self.not_gone) > unseen.limit:
                 return
 
     def attempt(self) -> LoadReport | Unseen:
@@ -337,7 +337,7 @@ class Load:
         )
         kept = self.not_gone | held
         gone = [entry.key for entry in unseen.missing if entry.key in asked and entry.key not in kept]
-        if self.allow_mass_delete or len(set(gone) - unseen.placeholders) <= unseen.limit:
+        if self.allow_mass_delete or unseen.count_surprising(gone) <= unseen.limit:
             return gone
         report.warnings.append(
             say(

@@ -5,7 +5,7 @@ Keep out: what proves that a record is gone (`gazelle.deletions`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,7 +28,8 @@ COUNT_LIVE = "SELECT count(*) FROM {target} WHERE deleted_at IS NULL"
 class Unseen:
     """Stored records that a read did not show. `placeholders` of them were never more than an id.
 
-    `in_scope` live records belong to what was read, `in_table` to the table.
+    `orphans` of them belong to a record that is marked as gone, which is why they are. `in_scope` live records belong
+    to what was read, `in_table` to the table.
     `table_is_empty`: no record that a read missed is stored, and so none of them would be asked for.
     """
 
@@ -37,6 +38,11 @@ class Unseen:
     in_scope: int
     in_table: int
     table_is_empty: bool = False
+    orphans: frozenset[Key] = frozenset()
+
+    def count_surprising(self, gone: Iterable[Key]) -> int:
+        """How many of these are records whose end has no known reason."""
+        return len({*gone} - self.placeholders - self.orphans)
 
     @property
     def limit(self) -> float:
@@ -67,11 +73,12 @@ def find_unseen(
     cursor.execute(
         target.compose(
             # A row without a key is no record of Gazelle's: people's own, in a table that was taken over.
-            "SELECT t.synced_at IS NULL, ARRAY[{looked_for}]::text[], {t_key} FROM {target} t "
+            "SELECT t.synced_at IS NULL, {is_orphan}, ARRAY[{looked_for}]::text[], {t_key} FROM {target} t "
             "WHERE t.deleted_at IS NULL AND ({t_key}) IS NOT NULL AND (t.synced_at IS NULL OR {asked_for}) "
             "AND NOT {is_unsure} AND NOT EXISTS (SELECT FROM staging s WHERE {same_key})",
             looked_for=listed(looked_for, "t"),
             asked_for=asked_for,
+            is_orphan=is_orphan(target.table, tables),
             is_unsure=knowledge.is_unsure,
         ),
         {**parameters, **knowledge.parameters},
@@ -89,11 +96,24 @@ def find_unseen(
     )
     (in_scope, in_table), *_ = cursor.fetchall()
     return Unseen(
-        [Missing(tuple(key), next(iter(owners), None), tuple(owners[1:])) for _, owners, *key in found],
-        placeholders={tuple(row[2:]) for row in found if row[0]},
+        [Missing(tuple(key), next(iter(owners), None), tuple(owners[1:])) for _, _, owners, *key in found],
+        placeholders={tuple(key) for is_placeholder, _, _, *key in found if is_placeholder},
         in_scope=in_scope,
         in_table=in_table,
+        orphans=frozenset(tuple(key) for _, is_orphan, _, *key in found if is_orphan),
     )
+
+
+def is_orphan(table: Table, tables: Mapping[str, Table]) -> sql.Composable:
+    """Whether row `t` belongs to a record that is marked as gone: one of those that it can't be without."""
+    parents = [
+        sql.SQL("EXISTS (SELECT FROM {} q WHERE q.external_id = t.{} AND q.deleted_at IS NOT NULL)").format(
+            sql.Identifier(SCHEMA, parent), sql.Identifier(name)
+        )
+        for name, parent in table.references.items()
+        if parent in tables and (table.column(name).required or not table.column(name).nullable)
+    ]
+    return sql.SQL("({})").format(sql.SQL(" OR ").join(parents)) if parents else sql.SQL("false")
 
 
 def is_settled(table: Table, settled: Settled, tables: Mapping[str, Table]) -> sql.Composable:

@@ -14,6 +14,7 @@ import pytest
 
 from gazelle_sync.environment import settings as environment
 from gazelle_sync.environment.settings import CHOSEN, DEFAULTS, Misconfigured
+from gazelle_sync.tables import TABLES
 from gazelle_sync_tests.project import SOURCE
 
 # The contract's table, told again.
@@ -185,6 +186,11 @@ def test_half_a_configuration_is_told_by_what_is_missing(set_: list[str], said: 
         ("GAZELLE_PATIENCE", "0m", "is not a duration."),
         ("GAZELLE_PATIENCE", "-5m", "is not a duration."),
         ("GAZELLE_PATIENCE", "a while", "is not a duration."),
+        (
+            "GAZELLE_TABLES_OFF",
+            "pianos, invoice, photos",
+            "GAZELLE_TABLES_OFF names invoice, photos, and there is no such table. There are ",
+        ),
         ("GAZELLE_SYNC_LANG", "de", "GAZELLE_SYNC_LANG=de is not a language of this command: en or fr."),
     ],
 )
@@ -219,6 +225,13 @@ def test_no_key_and_no_data_go_to_another_machine_in_clear_text(host: str) -> No
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.1.2.3", "[::1]"])
 def test_to_this_machine_they_may(host: str) -> None:
     assert environment.parse_base_url(f"http://{host}:8080") == f"http://{host}:8080"
+
+
+@pytest.mark.parametrize("text", ["estimates,piano_photos", " piano_photos , estimates,, "])
+def test_tables_that_are_off_are_named_with_commas_between_them(text: str) -> None:
+    settings = environment.read_settings({"GAZELLE_TABLES_OFF": text})
+    assert set(settings.tables_off) == {"estimates", "piano_photos"}
+    assert settings.tables.keys() == TABLES.keys() - {"estimates", "piano_photos"}
 
 
 def test_a_history_that_begins_today_is_one() -> None:

@@ -38,6 +38,7 @@ from gazelle_sync.monitoring import incidents, memory
 from gazelle_sync.monitoring.incidents import Watcher
 from gazelle_sync.monitoring.under_way import find_left_runs, mark_under_way
 from gazelle_sync.partitions import ROLLING_MONTHS_AHEAD, months_later
+from gazelle_sync.tables import TABLES
 from gazelle_sync.translations import speak
 from gazelle_sync_tests.alerts.servers import Webhook
 from gazelle_sync_tests.conftest import NOW, TORONTO, query_rows
@@ -479,3 +480,18 @@ def test_reasons_in_french_are_french_to_the_end(
         "commencée il y a 1\u00a0h ou plus, et pas terminée\u00a0; les suivantes attendent derrière elle",
     ]
     assert hung.run_id in webhook.texts[2]
+
+
+def test_what_was_told_of_a_table_is_settled_when_it_is_turned_off(
+    instance: DagsterInstance, engine: Engine, webhook: Webhook, tmp_path: Path, mirror: Callable[..., object]
+) -> None:
+    mirror("users")
+    earlier = ", ".join(f"{name} = {name} - interval '3 days'" for name in ("started_at", "finished_at"))
+    query_rows(engine, f"UPDATE gazelle.sync_log SET {earlier}")
+    alerts = Alerts(channels_from(webhook.url, "", ""), tmp_path / "alerts.json", "en", TORONTO)
+    memory = tmp_path / "watch.json"
+    Watcher(instance, lambda: engine, alerts, memory, "http://ui.test/").look()
+    assert [incident.about for incident in alerts.open_incidents()] == ["users"]
+    others = {name: table for name, table in TABLES.items() if name != "users"}
+    Watcher(instance, lambda: engine, alerts, memory, "http://ui.test/", tables=others).look()
+    assert alerts.open_incidents() == []

@@ -72,6 +72,27 @@ def test_a_migration_keeps_every_row_and_what_people_added_and_arrives_at_the_de
     assert len(stored("SELECT FROM pg_policy WHERE polname = 'theirs'")) == 1
 
 
+def test_an_entry_of_the_timeline_leads_to_its_invoice_in_a_database_that_was_there_before(
+    old: Engine, stored: Rows
+) -> None:
+    linked = stored("SELECT count(*) AS n FROM gazelle.timeline_entries WHERE invoice_external_id IS NOT NULL")
+    assert linked[0]["n"] > 0
+    warehouse.migrate(old)
+    keys = stored(
+        "SELECT attname, confrelid::regclass::text AS parent, convalidated FROM pg_constraint JOIN pg_attribute "
+        "ON attrelid = conrelid AND attnum = conkey[1] WHERE contype = 'f' "
+        "AND conrelid = 'gazelle.timeline_entries'::regclass AND attname IN ('invoice_external_id', "
+        "'estimate_external_id') ORDER BY 1"
+    )
+    assert [tuple(key.values()) for key in keys] == [
+        ("estimate_external_id", "gazelle.estimates", True),
+        ("invoice_external_id", "gazelle.invoices", True),
+    ]
+    # A record that is not read yet has a row with its id alone.
+    assert stored("SELECT DISTINCT synced_at FROM gazelle.invoices") == [{"synced_at": None}]
+    assert stored("SELECT FROM pg_constraint WHERE connamespace = 'gazelle'::regnamespace AND NOT convalidated") == []
+
+
 @pytest.fixture
 def engine(old: Engine) -> Engine:
     """What `mirror_all` loads into."""
