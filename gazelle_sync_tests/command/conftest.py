@@ -108,6 +108,7 @@ def hopeless(tmp_path_factory: pytest.TempPathFactory) -> Project:
         SUPABASE_DB_URL=NOWHERE,
         GAZELLE_API_KEY="key",
         GAZELLE_BASE_URL="http://127.0.0.1:9",
+        GAZELLE_PATIENCE="10s",
         GAZELLE_HISTORY_START=HISTORY_START.isoformat(),
     )
 

@@ -199,6 +199,25 @@ def settings(kind: str, columns: str, *texts: str, **renamed: str) -> Callable[[
     return rows
 
 
+def event_reservations(account: Account) -> Iterator[Record]:
+    bookings = settings(
+        "event_reservations",
+        "status status_changed_at type source duration timezone notes changes created_at updated_at",
+        client_external_id="clientId",
+        technician_external_id="userId",
+        appointment_external_id="eventId",
+        status_changed_by_external_id="statusChangedById",
+        starts_at="startsAt",
+        address="addressLine",
+        piano_services="pianoServices",
+    )
+    # What is asked for and not there is null in the answer.
+    nothing = dict.fromkeys(("pianoId", "make", "model", "location", "type", "isTuning", "services"))
+    for row in bookings(account):
+        services = row["piano_services"]
+        yield {**row, "piano_services": services and [{**nothing, **each} for each in services]}
+
+
 def company(account: Account) -> Iterable[Record]:
     row = numbered(
         account.company,
@@ -244,17 +263,7 @@ THE_REST: dict[str, Callable[[Account], Iterable[Record]]] = {
         "type subject template language send_at created_at updated_at",
         client_external_id="clientId",
     ),
-    "event_reservations": settings(
-        "event_reservations",
-        "status status_changed_at type source duration timezone notes changes created_at updated_at",
-        client_external_id="clientId",
-        technician_external_id="userId",
-        appointment_external_id="eventId",
-        status_changed_by_external_id="statusChangedById",
-        starts_at="startsAt",
-        address="addressLine",
-        piano_services="pianoServices",
-    ),
+    "event_reservations": event_reservations,
     "event_cancel_notices": settings(
         "event_cancel_notices", "status created_at updated_at", appointment_external_id="eventId"
     ),
