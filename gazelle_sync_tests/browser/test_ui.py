@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gazelle_sync.tables import TABLES
+from gazelle_sync.tables.declaration import Group
 from gazelle_sync_tests.browser.conftest import Desk
 from gazelle_sync_tests.daemon.instance import wait
 
@@ -47,7 +48,7 @@ def newest_backfill(desk: Desk, before: int) -> str:
 
 def test_everything_is_materialized_from_the_asset_graph(desk: Desk, ui: Ui) -> None:
     ui.open("/asset-groups")
-    ui.shows("Global asset lineage", *TABLES)
+    ui.shows("Global asset lineage", *(group.value for group in Group), "monitoring")
     ui.click("Materialize all")
     ui.shows("Launch runs to materialize", "Showing the last 90 days", "0 partitions")
     ui.click("Show all partitions", DIALOG)
@@ -106,15 +107,22 @@ def test_the_status_page_needs_nothing_but_itself(desk: Desk, ui: Ui, pictures: 
     assert (pictures / "status.png").stat().st_size < LARGEST
 
 
-def test_the_graph_shows_each_table_and_what_it_waits_for(ui: Ui, pictures: Path) -> None:
+def test_the_graph_shows_each_group_and_what_it_waits_for(ui: Ui, pictures: Path) -> None:
     ui.driver.set_window_size(1400, 900)
     ui.open("/asset-groups")
     ui.click("Hide navigation")
     ui.open("/asset-groups")
-    ui.shows(*TABLES, "status_page")
-    ui.wait(lambda: len(ui.driver.find_elements("css selector", "svg path")) > len(TABLES), "the arrows")
+    ui.shows(*(group.value for group in Group), "monitoring")
+    ui.wait(lambda: len(ui.driver.find_elements("css selector", "svg path")) > len(Group), "the arrows")
+    ui.wait(lambda: "fetching statuses" not in ui.driver.page_source, "what each group's tables are")
     ui.picture(pictures / "assets.png")
     assert (pictures / "assets.png").stat().st_size < LARGEST
+
+
+@pytest.mark.parametrize("group", Group, ids=lambda group: group.value)
+def test_a_group_shows_its_tables(ui: Ui, group: Group) -> None:
+    ui.open(f"/locations/gazelle_sync/asset-groups/{group.value}/list")
+    ui.shows(*(f"gazelle / {name}" for name, table in TABLES.items() if table.group is group))
 
 
 def test_a_run_that_fails_is_seen_with_its_reason_and_told_in_slack(desk: Desk, ui: Ui) -> None:
