@@ -7,7 +7,7 @@ from typing import Any
 
 from gazelle_sync.partitions import MONTHS_AHEAD, ROLLING_MONTHS_AHEAD, months_later
 from gazelle_sync.tables import TABLES
-from gazelle_sync_tests.conftest import NOW, TORONTO
+from gazelle_sync_tests.conftest import NIGHTLY, NOW, TORONTO
 from gazelle_sync_tests.daemon.conftest import HISTORY_START, YEAR, Installation
 from gazelle_sync_tests.daemon.instance import wait
 from gazelle_sync_tests.project import running
@@ -139,7 +139,8 @@ def test_one_table_is_materialized_alone_with_its_checks(mirrored: Installation)
     run = mirrored.instance.run_ended(run_id)
     assert (run["status"], materialized(run)) == ("SUCCESS", {"pianos": [None]})
     # Whose account it is, and the table.
-    assert {request.query.split()[1] for request in mirrored.sandbox.requests[before:]} <= {"account", "pianos($after:"}
+    asked = {request.query.split()[1].split("(")[0] for request in mirrored.sandbox.requests[before:]}
+    assert asked <= {"account", "pianos"}
     checks = mirrored.instance.checks("pianos")
     assert {check["executionForLatestMaterialization"]["runId"] for check in checks.values()} == {run_id}
 
@@ -183,5 +184,6 @@ def test_the_command_and_the_daemon_may_load_the_same_tables_at_the_same_time(mi
         "WHERE id > %s AND status <> 'error' GROUP BY run_id ORDER BY 1",
         last["id"],
     )
-    assert [each["n"] for each in spans] == [len(TABLES), len(TABLES)]
+    # The command leaves the weekly tables to their turn; the run is of all.
+    assert sorted(each["n"] for each in spans) == [len(NIGHTLY), len(TABLES)]
     assert spans[1]["began"] < spans[0]["ended"], "They did not meet."
