@@ -100,17 +100,27 @@ def command(bare: pytest.MonkeyPatch, root: Path) -> Callable[..., Result]:
 NOWHERE = "postgresql://someone:geheim@127.0.0.1:9/nowhere"
 
 
-@pytest.fixture(scope="session")
-def hopeless(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def hopeless_project(folder: Path) -> Project:
     """A copy of the project whose database and Gazelle are nowhere."""
     return Project(
-        tmp_path_factory.mktemp("hopeless") / "project",
+        folder / "project",
         SUPABASE_DB_URL=NOWHERE,
         GAZELLE_API_KEY="key",
         GAZELLE_BASE_URL="http://127.0.0.1:9",
         GAZELLE_PATIENCE="10s",
         GAZELLE_HISTORY_START=HISTORY_START.isoformat(),
     )
+
+
+@pytest.fixture(scope="session")
+def hopeless(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return hopeless_project(tmp_path_factory.mktemp("hopeless"))
+
+
+@pytest.fixture
+def hopeless_dev(tmp_path: Path) -> Project:
+    """One of its own: its daemon may launch runs, which are not those of the commands above."""
+    return hopeless_project(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -295,10 +295,10 @@ PARTS = {
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_when_a_part_of_dev_dies_the_others_end_and_its_code_is_not_0(hopeless: Project, part: str) -> None:
+def test_when_a_part_of_dev_dies_the_others_end_and_its_code_is_not_0(hopeless_dev: Project, part: str) -> None:
     """With a database that is nowhere: what is watched over has nothing to do with it."""
     port = free_port()
-    with running(hopeless.start("dev", "--port", str(port))) as process:
+    with running(hopeless_dev.start("dev", "--port", str(port))) as process:
         until_answered(f"http://127.0.0.1:{port}/server_info", process)
         time.sleep(1)  # until it has said that it serves, and watches
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
