@@ -26,6 +26,7 @@ from typing import Any
 from benchmarks import report
 from benchmarks.account import SCOPES, lists
 from benchmarks.measure import MIRRORED, ROOT, Database, Distant, Run, serving, timed
+from gazelle_sync.gazelle.account import WHOSE
 
 CACHE = ROOT / "var" / "bench"
 DLT = "dlt[postgres]==1.31.0"
@@ -38,7 +39,7 @@ DISTANCES = (0, 40)
 
 def pages(name: str, **options: object) -> Path:
     """Rendered once; later runs find them in the cache, as long as the project sends the same queries."""
-    queries = "".join(asked.query for scope in SCOPES.values() for asked in lists(scope))
+    queries = "".join(asked.query for scope in SCOPES.values() for asked in lists(scope)) + WHOSE
     file = CACHE / f"{name}-{sha256(queries.encode()).hexdigest()[:8]}.pickle"
     if not file.exists():
         given = [f"--{option}={value}" for option, value in options.items()]

@@ -25,16 +25,17 @@ def lists(scope: Scope) -> list[List]:
     found = []
     for table in TABLES.values():
         read = table.read
-        nested = read if isinstance(read, Nested) else None
-        field = nested.within.field if nested else read.field
-        found.append(
+        levels = read.levels if isinstance(read, Nested) else ()
+        root = read.root if isinstance(read, Nested) else read
+        found += [
             List(
                 table.name,
-                query.whole_list(table, scope),
-                field,
+                text,
+                root.field,
                 not isinstance(read, PlainList),
-                nested and nested.field,
-                nested and nested.back,
+                query.PAGE_OF_LISTS if levels else query.PAGE,
+                tuple((level.field, level.parent_field or "parent", level.paged) for level in levels),
             )
-        )
+            for text in query.whole_lists(table, scope)
+        ]
     return found

@@ -15,6 +15,7 @@ import time
 import psycopg2
 import requests
 from psycopg2 import sql
+from psycopg2.extras import Json
 
 from benchmarks import plain
 from benchmarks.account import SCOPES, lists
@@ -22,7 +23,7 @@ from gazelle_sync import warehouse
 from gazelle_sync.gazelle import ApiKey, Client, Snapshot
 from gazelle_sync.gazelle.rows import RowReader
 from gazelle_sync.gazelle.transport import Transport
-from gazelle_sync.tables import TABLES, Scope, Table
+from gazelle_sync.tables import TABLES, Scope, Table, Type
 
 ALL_HISTORY = SCOPES["all"]
 # Nobody to be polite to.
@@ -31,7 +32,7 @@ RATE = 1e6
 
 def project(database: str, base_url: str, scope: Scope = ALL_HISTORY, names: tuple[str, ...] = tuple(TABLES)) -> int:
     """The load path: what `gazelle-sync sync` does, without Dagster."""
-    engine = warehouse.connect(database)
+    engine = warehouse.connect(database, keep_open=True)
     client = Client(Transport(base_url, requests_per_second=RATE), ApiKey("-"))
     reports = [warehouse.load(engine, Snapshot(client, TABLES[name], scope), run_id="bench") for name in names]
     assert all(report.status == "success" for report in reports), reports
@@ -79,7 +80,10 @@ def row_by_row(database: str, base_url: str) -> int:
             statement = upsert(table).as_string(cursor)
             for _, found in plain.answers(session, base_url, asked):
                 for node in plain.records(asked, found):
-                    cursor.execute(statement, reader.row(node))
+                    row = reader.row(node) or []
+                    values = zip(row, table.all_columns, strict=True)
+                    cursor.execute(statement, [Json(value) if column.type is Type.JSON else value
+                                               for value, column in values])  # fmt: skip
                     rows += 1
     return rows
 

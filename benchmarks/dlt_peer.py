@@ -23,16 +23,17 @@ import plain
 import requests
 
 
-def resource(asked: plain.List, session: requests.Session, base_url: str) -> Any:
+def resource(asked: plain.List, number: int, session: requests.Session, base_url: str) -> Any:
     def read() -> Iterator[list[dict[str, Any]]]:
         for _, found in plain.answers(session, base_url, asked):
             # A pair has no id of its own.
-            yield [{"id": f"{row[asked.back]['id']}/{row['piano']['id']}", **row} if "id" not in row else row
+            yield [{"id": f"{row['event']['id']}/{row['piano']['id']}", **row} if "id" not in row else row
                    for row in plain.records(asked, found)]  # fmt: skip
 
     return dlt.resource(
         read,
-        name=asked.table,
+        name=f"{asked.table}_{number}" if number else asked.table,
+        table_name=asked.table,
         primary_key="id",
         write_disposition={"disposition": "merge", "strategy": "upsert"},
         # Lists of tags stay in their row, as they do with the others.
@@ -44,7 +45,8 @@ def main() -> None:
     database, base_url, lists, folder = sys.argv[1:]
     session = requests.Session()
     resources = [
-        resource(plain.List(**each), session, base_url) for each in json.loads(Path(lists).read_text(encoding="utf-8"))
+        resource(plain.List(**each), number, session, base_url)
+        for number, each in enumerate(json.loads(Path(lists).read_text(encoding="utf-8")))
     ]
     gc.freeze()
     began = time.perf_counter()

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import psycopg2
 
@@ -187,12 +188,21 @@ class Distant:
 
 
 @contextmanager
-def serving(pages: Path, latency: float = 0.0) -> Iterator[str]:
-    """The URL of a server of canned pages, in a process of its own."""
-    argv = [sys.executable, "-m", "benchmarks.server", pages, "--latency", str(latency)]
+def serving(pages: Path, **options: object) -> Iterator[str]:
+    """The URL of a server of an account's lists, in a process of its own, with the server's `options`."""
+    given = [[f"--{name.replace('_', '-')}", *map(str, value if isinstance(value, list) else [value])]
+             for name, value in options.items()]  # fmt: skip
+    argv = [sys.executable, "-m", "benchmarks.server", pages, *(word for each in given for word in each)]
     with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
             yield server.stdout.readline().strip()
         finally:
             server.terminate()
+
+
+def told(url: str) -> dict[str, float]:
+    """What a server of `serving` has counted: requests, and the seconds of all its answers together."""
+    with urlopen(url) as answer:
+        found: dict[str, float] = json.load(answer)
+    return found

@@ -1,8 +1,8 @@
-"""Renders the pages of an account, once, to a file that the server of canned pages answers from.
+"""Renders the lists of an account, once, to a file that the server of canned pages answers from.
 
     python -m benchmarks.pages FILE --clients 4000 --timeline 27436
 
-The sandbox executes the very queries that the project sends; each list is executed whole and then cut into pages.
+The sandbox executes the very queries that the project sends; each list is executed whole.
 Keep out: serving them (`server`), and what is measured.
 """
 
@@ -11,17 +11,18 @@ from __future__ import annotations
 import argparse
 import json
 import pickle
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks.account import SCOPES, TODAY
+from benchmarks.plain import NESTED
 from gazelle_sync.gazelle import query
+from gazelle_sync.gazelle.account import LANGUAGE, WHOSE
 from gazelle_sync.sandbox import Account
 from gazelle_sync.sandbox.graphql_api import GraphQLApi
 from gazelle_sync.tables import TABLES, Scope
-from gazelle_sync.tables.declaration import Connection, Nested, PlainList
+from gazelle_sync.tables.declaration import Nested, PlainList
 
 # One field of each list whose change is a plain update of one row.
 CHANGED = {
@@ -31,36 +32,46 @@ CHANGED = {
     "timeline_entries": "comment",
 }
 
-# The query and the cursor → the body of the answer.
-Pages = dict[tuple[str, str | None], bytes]
+# A query → the body of its answer; or, of a list: where its nodes are, each as JSON, and the type of each, if any.
+Canned = dict[str, "bytes | tuple[str, list[bytes], list[str]]"]
 
 
-def rendered(account: Account, scope: Scope, *, copies: int = 1, changed: float = 0.0) -> Pages:
-    """Every page of every table. The timeline is repeated `copies` times, under new ids.
+def rendered(account: Account, scope: Scope, *, copies: int = 1, changed: float = 0.0) -> Canned:
+    """Every list of every table. The timeline is repeated `copies` times, under new ids.
 
     `changed` is the share of the records of the lists in `CHANGED` that got a new text since.
     """
     api = GraphQLApi(account, page_cap=10**9)
-    pages: Pages = {}
-    for table in TABLES.values():
-        text = query.whole_list(table, scope)
-        # Executed page by page, a list would be sorted anew for each of its pages.
-        answer = api.execute(re.sub(r"first: \d+", f"first: {10**9}", text, count=1), {})
+    canned: Canned = {}
+
+    def execute(text: str) -> dict[str, Any]:
+        answer = api.execute(text, {"first": 10**9, "nested": NESTED} if "$first" in text else {})
         assert "errors" not in answer, answer
-        if isinstance(table.read, PlainList):
-            pages[text, None] = body(answer["data"])
-            continue
-        connection = table.read.within if isinstance(table.read, Nested) else table.read
-        nodes = answer["data"][connection.field]["nodes"]
-        if changed and (name := CHANGED.get(table.name)):
-            for node in nodes[:: round(1 / changed)]:
-                node[name] = f"{node[name] or ''} Accordé au diapason 442.".strip()
-        if table.name == "timeline_entries":
-            nodes = list(repeated(nodes, copies))
-        size = query.PAGE_OF_LISTS if isinstance(table.read, Nested) else query.PAGE
-        for start, part in cut(nodes, size):
-            pages[text, api.cursor(start) if start else None] = page(connection, api, part, start, len(nodes))
-    return pages
+        return answer["data"]
+
+    whose = WHOSE.format(settings=LANGUAGE)
+    canned[whose] = body(execute(whose))
+    for table in TABLES.values():
+        counts = (
+            query.nested_counts(table, table.read, scope)
+            if isinstance(table.read, Nested) and len(table.read.levels) == 1
+            else []
+        )
+        for text in (*query.whole_lists(table, scope), *counts):
+            data = execute(text)
+            if isinstance(table.read, PlainList):
+                canned[text] = body(data)
+                continue
+            [(field, list_)] = data.items()
+            nodes = list_["nodes"]
+            if changed and (name := CHANGED.get(table.name)):
+                for node in nodes[:: round(1 / changed)]:
+                    node[name] = f"{node[name] or ''} Accordé au diapason 442.".strip()
+            if table.name == "timeline_entries":
+                nodes = list(repeated(nodes, copies))
+            kinds = [node["type"] for node in nodes] if table.name == "timeline_entries" else []
+            canned[text] = field, [encoded(node) for node in nodes], kinds
+    return canned
 
 
 def repeated(nodes: list[dict[str, Any]], copies: int) -> Iterator[dict[str, Any]]:
@@ -70,22 +81,13 @@ def repeated(nodes: list[dict[str, Any]], copies: int) -> Iterator[dict[str, Any
             yield {**node, "id": f"{node['id']}{copy}"}
 
 
-def cut(nodes: list[Any], size: int) -> Iterator[tuple[int, list[Any]]]:
-    """Pages as they are asked for: each begins with the last record of the one before."""
-    for start in range(0, max(len(nodes) - 1, 1), size - 1):
-        yield start, nodes[start : start + size]
-
-
-def page(connection: Connection, api: GraphQLApi, nodes: list[Any], start: int, total: int) -> bytes:
-    end = start + len(nodes)
-    info = {"hasNextPage": end < total, "endCursor": api.cursor(end) if nodes else None}
-    edges = [{"cursor": api.cursor(start + place)} for place in range(1, len(nodes) + 1)]
-    return body({connection.field: {"totalCount": total, "pageInfo": info, "edges": edges, "nodes": nodes}})
-
-
 def body(data: object) -> bytes:
+    return encoded({"data": data})
+
+
+def encoded(found: object) -> bytes:
     # As Gazelle writes it: UTF-8, without blanks.
-    return json.dumps({"data": data}, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def main() -> None:

@@ -14,24 +14,33 @@ from typing import Any
 
 import requests
 
+# How many records of a list are asked for inside each record of another.
+NESTED = 20
+
 
 @dataclass(frozen=True)
 class List:
-    """One table's list: its query, where its nodes are, and, where it is nested, in which field of each."""
+    """One of a table's lists: its query, where its nodes are, and how many are asked for.
+
+    `levels` are the lists inside of each other, of which the last has the table's records: in which field each is, in
+    which field its records name their parent, and whether it comes in pages.
+    """
 
     table: str
     query: str
     field: str
     paged: bool
-    nested: str | None
-    back: str | None
+    first: int
+    levels: tuple[tuple[str, str, bool], ...]
 
 
 def answers(session: requests.Session, base_url: str, asked: List) -> Iterator[tuple[bytes, Any]]:
     """The body of every page, and what it says."""
     after = None
     while True:
-        variables = {"after": after} if asked.paged else {}
+        variables: dict[str, Any] = {"first": asked.first, "after": after} if asked.paged else {}
+        if asked.levels and asked.levels[0][2]:
+            variables["nested"] = NESTED
         response = session.post(base_url + "/graphql/private/", json={"query": asked.query, "variables": variables})
         response.raise_for_status()
         found = json.loads(response.content)["data"][asked.field]
@@ -42,16 +51,17 @@ def answers(session: requests.Session, base_url: str, asked: List) -> Iterator[t
 
 
 def records(asked: List, found: Any) -> list[dict[str, Any]]:
-    """A page's records; those of a nested list have their parent's id in the field `back`."""
+    """A page's records; those of a nested list have their parent's id."""
     if not asked.paged:
-        return found
-    if asked.nested is None:
-        return found["nodes"]
-    return [
-        {**child, asked.back: {"id": parent["id"]}}
-        for parent in found["nodes"]
-        for child in parent[asked.nested]["nodes"]
-    ]
+        return found if isinstance(found, list) else [found]
+    nodes: list[dict[str, Any]] = found["nodes"]
+    for field, back, paged in asked.levels:
+        nodes = [
+            {back: {"id": parent["id"]}, **child}
+            for parent in nodes
+            for child in (parent[field]["nodes"] if paged else parent[field] or ())
+        ]
+    return nodes
 
 
 def done(seconds: float, rows: int) -> None:
