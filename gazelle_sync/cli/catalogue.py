@@ -5,7 +5,7 @@ Keep out: what is mirrored (`tables`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from gazelle_sync.tables import TABLES, Column, Table
 from gazelle_sync.tables.declaration import ById, ByParent, Connection, Group, Nested, PlainList
@@ -22,14 +22,14 @@ columns hold what people wrote or where they can be reached; no log and no sampl
 """
 
 
-def render() -> str:
-    return "\n".join([HEAD, *contents(), *(line for table in TABLES.values() for line in describe(table))]) + "\n"
+def render(tables: Mapping[str, Table] = TABLES) -> str:
+    return "\n".join([HEAD, *contents(tables), *(line for table in tables.values() for line in describe(table))]) + "\n"
 
 
-def contents() -> Iterator[str]:
+def contents(tables: Mapping[str, Table]) -> Iterator[str]:
     yield "| group | tables |\n| --- | --- |"
     for group in Group:
-        names = [f"[{name}](#{name})" for name, table in TABLES.items() if table.group is group]
+        names = [f"[{name}](#{name})" for name, table in tables.items() if table.group is group]
         yield f"| {group.value} | {', '.join(names)} |"
 
 
