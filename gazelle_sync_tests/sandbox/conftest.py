@@ -56,7 +56,7 @@ def post(sandbox: Sandbox, session: requests.Session) -> Callable[..., requests.
     def ask(query: str, variables: dict[str, Any] | None = None, headers: dict[str, str] | None = None):
         key = {"x-gazelle-api-key": sandbox.api_key} if headers is None else headers
         body = {"query": query, "variables": variables or {}}
-        return session.post(f"{sandbox.url}/graphql/private/", json=body, headers=key, timeout=10)
+        return session.post(f"{sandbox.url}/graphql/private/", json=body, headers=key, timeout=60)
 
     return ask
 

@@ -20,10 +20,10 @@ GIB = 2**30
 def stream(sandbox, session):
     """Posts the query and gives the response before its body is read."""
 
-    def ask():
+    def ask(patience: int = 60):
         headers = {"x-gazelle-api-key": sandbox.api_key}
         url = f"{sandbox.url}/graphql/private/"
-        return session.post(url, json={"query": USERS}, headers=headers, timeout=(5, 1), stream=True)
+        return session.post(url, json={"query": USERS}, headers=headers, timeout=(5, patience), stream=True)
 
     return ask
 
@@ -39,7 +39,7 @@ def test_a_dripping_body_comes_a_byte_at_a_time(sandbox, stream):
 
 def test_a_drip_slower_than_the_client_waits_times_out(sandbox, stream):
     sandbox.faults.add(Fault("dripping", seconds=3))
-    with stream() as answer, pytest.raises(requests.exceptions.ConnectionError):
+    with stream(patience=1) as answer, pytest.raises(requests.exceptions.ConnectionError):
         _ = answer.content
 
 
