@@ -42,7 +42,7 @@ from graphql import (
 
 from gazelle_sync.gazelle import query
 from gazelle_sync.gazelle.client import Client
-from gazelle_sync.gazelle.errors import Refused
+from gazelle_sync.gazelle.errors import GazelleError
 from gazelle_sync.tables.declaration import Column, Scope, Table
 
 # Descriptions are half of the answer, and say nothing to a program.
@@ -75,12 +75,12 @@ class Difference:
 
 
 def read_schema(client: Client) -> GraphQLSchema | None:
-    """The live schema; None where introspection is refused. Raises `GazelleError` when Gazelle can't be reached."""
+    """The live schema; None where it can't be looked at: introspection is refused, or does not come in time."""
     try:
         answer = client.execute("the schema", INTROSPECTION, {})
         return build_client_schema(cast(IntrospectionQuery, answer))
-    except (Refused, GraphQLError, TypeError, KeyError):
-        # A server that answers, and does not let itself be looked at: the queries themselves have to tell.
+    except (GazelleError, GraphQLError, TypeError, KeyError):
+        # The queries themselves have to tell, also what else is wrong.
         return None
 
 
