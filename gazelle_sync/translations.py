@@ -718,7 +718,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "maintenance_announced": (
         "announced for {at}: {message}",
-        "annoncé pour {at} : {message}",
+        "annoncé pour {at} : {message}",
     ),
     "no_maintenance": (
         "none is announced",
@@ -742,7 +742,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "schema_hidden": (
         "can't be looked at, as Gazelle refuses introspection; the queries alone tell",
-        "invisible, car Gazelle refuse l’introspection ; seules les requêtes renseignent",
+        "invisible, car Gazelle refuse l’introspection ; seules les requêtes renseignent",
     ),
     "schema_differs": (
         "differs from what is asked for in {count} places",
@@ -758,13 +758,13 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "queries_bad": (
         "{count} were answered; something is missing for {tables}",
-        "{count} ont reçu une réponse ; il manque quelque chose à {tables}",
+        "{count} ont reçu une réponse ; il manque quelque chose à {tables}",
     ),
     "listed_but_gone": (
         "Gazelle lists records of it, and says of the same records, asked for by id, that they don't exist. Syncs would "
         "mark records as deleted that are there: name the table in GAZELLE_TABLES_OFF and tell the maintainers",
         "Gazelle en liste des fiches et dit des mêmes fiches, demandées par leur identifiant, qu’elles n’existent pas. "
-        "Les synchronisations marqueraient comme supprimées des fiches qui existent : nommez la table dans "
+        "Les synchronisations marqueraient comme supprimées des fiches qui existent : nommez la table dans "
         "GAZELLE_TABLES_OFF et prévenez les responsables du projet",
     ),
     "time_is_up": (
@@ -773,16 +773,16 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "difference_gone": (
         "Gazelle's schema has no {what} any more, which is asked for. It costs: {columns}",
-        "Le schéma de Gazelle n’a plus {what}, qui est demandé. Cela coûte : {columns}",
+        "Le schéma de Gazelle n’a plus {what}, qui est demandé. Cela coûte : {columns}",
     ),
     "difference_type": (
         "Gazelle's schema has another type now: {what}. What does not convert is set aside. It concerns: {columns}",
-        "Le schéma de Gazelle a maintenant un autre type : {what}. Ce qui ne se convertit pas est mis de côté. Cela "
-        "concerne : {columns}",
+        "Le schéma de Gazelle a maintenant un autre type : {what}. Ce qui ne se convertit pas est mis de côté. Cela "
+        "concerne : {columns}",
     ),
     "difference_null": (
         "Gazelle's schema lets it be null now: {what}. It concerns: {columns}",
-        "Le schéma de Gazelle permet maintenant que ce soit nul : {what}. Cela concerne : {columns}",
+        "Le schéma de Gazelle permet maintenant que ce soit nul : {what}. Cela concerne : {columns}",
     ),
     "the_whole_table": (
         "the whole table",
@@ -802,19 +802,19 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "night_requests": (
         "a night: requests",
-        "une nuit : requêtes",
+        "une nuit : requêtes",
     ),
     "night_minutes": (
         "a night: minutes",
-        "une nuit : minutes",
+        "une nuit : minutes",
     ),
     "full_requests": (
         "in full: requests",
-        "en entier : requêtes",
+        "en entier : requêtes",
     ),
     "full_minutes": (
         "in full: minutes",
-        "en entier : minutes",
+        "en entier : minutes",
     ),
     "in_all": (
         "in all, about",
@@ -822,7 +822,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "report_written": (
         "The report is in {file}: no names, texts or keys are in it. Look through it before you send it.",
-        "Le rapport est dans {file} : il ne contient ni noms, ni textes, ni clés. Parcourez-le avant de l’envoyer.",
+        "Le rapport est dans {file} : il ne contient ni noms, ni textes, ni clés. Parcourez-le avant de l’envoyer.",
     ),
     # -- the database: connection, migrations, preflight --------------------------------------------------------------
     "reading_the_database": (

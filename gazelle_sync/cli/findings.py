@@ -22,6 +22,8 @@ from gazelle_sync.translations import Speech
 PATIENCE = 10.0
 # Seconds. Tokens are renewed five minutes before they expire, and schedules go by the minute.
 MOST_SKEW = 60.0
+# What Gazelle may say of who asks, and of the account.
+STANDING = ("check_asking", "check_parked", "check_maintenance")
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ def examine(settings: Settings, say: Speech) -> Iterator[Finding]:
     yield find(what, examination.check_account) if both else Finding(what, False, say("not_checked"))
     if gazelle.good:
         yield from examination.look_at_standing()
+    else:
+        yield from (Finding(say(name), False, say("not_checked")) for name in STANDING)
     for what, look in (
         ("check_clock", examination.check_clock),
         ("check_connection", examination.check_connection),
