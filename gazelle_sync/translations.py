@@ -694,6 +694,18 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Gazelle refuses the argument {field} since {since}: the list is read in the order in which it comes",
         "Gazelle refuse l’argument {field} depuis le {since} : la liste est lue dans l’ordre où elle vient",
     ),
+    "refused_fields": (
+        "Fields that Gazelle refuses",
+        "Champs que Gazelle refuse",
+    ),
+    "field": (
+        "field",
+        "champ",
+    ),
+    "kept_columns": (
+        "columns that keep what they have",
+        "colonnes qui gardent ce qu’elles ont",
+    ),
     "check_asking": (
         "who is asking",
         "qui demande",
@@ -745,8 +757,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "invisible, car Gazelle refuse l’introspection ; seules les requêtes renseignent",
     ),
     "schema_differs": (
-        "differs from what is asked for in {count} places",
-        "diffère de ce qui est demandé à {count} endroits",
+        "lacks something that is asked for, or has it otherwise: {count}, named below",
+        "n’a pas quelque chose qui est demandé, ou l’a autrement : {count}, ci-dessous",
     ),
     "check_queries": (
         "queries",
@@ -801,20 +813,20 @@ TEXTS: dict[str, tuple[str, str]] = {
         "secondes par page",
     ),
     "night_requests": (
-        "a night: requests",
-        "une nuit : requêtes",
+        "requests a night",
+        "requêtes par nuit",
     ),
     "night_minutes": (
-        "a night: minutes",
-        "une nuit : minutes",
+        "minutes a night",
+        "minutes par nuit",
     ),
     "full_requests": (
-        "in full: requests",
-        "en entier : requêtes",
+        "requests in full",
+        "requêtes en entier",
     ),
     "full_minutes": (
-        "in full: minutes",
-        "en entier : minutes",
+        "minutes in full",
+        "minutes en entier",
     ),
     "in_all": (
         "in all, about",

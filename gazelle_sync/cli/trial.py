@@ -17,6 +17,7 @@ from rich.table import Table as Grid
 from gazelle_sync import warehouse
 from gazelle_sync.cli.findings import PATIENCE, Finding
 from gazelle_sync.environment import connections
+from gazelle_sync.environment.first_contact import describe_difference
 from gazelle_sync.environment.settings import Settings
 from gazelle_sync.gazelle import Client
 from gazelle_sync.gazelle.estimate import Cost
@@ -121,7 +122,7 @@ def list_findings(trial: AccountTrial, say: Speech) -> Iterator[Finding]:
             yield Finding(outcome.table.name, False, told)
     for each in trial.differences or ():
         if not is_gap_of(each, trial):
-            yield Finding(each.table, is_harmless(each, trial), tell_difference(each, say))
+            yield Finding(each.table, is_harmless(each, trial), describe_difference(each))
 
 
 def tell_faults(outcome: Outcome, trial: AccountTrial, say: Speech) -> Iterator[str]:
@@ -135,12 +136,6 @@ def tell_faults(outcome: Outcome, trial: AccountTrial, say: Speech) -> Iterator[
         yield say("table_refused", why=outcome.error) if outcome.is_refused else str(outcome.error)
     if not outcome.is_finished:
         yield say("time_is_up")
-
-
-def tell_difference(difference: Difference, say: Speech) -> str:
-    columns = ", ".join(difference.columns) or say("the_whole_table")
-    texts = {Kind.NULLABLE: "difference_null", Kind.TYPE: "difference_type"}
-    return say(texts.get(difference.kind, "difference_gone"), what=difference.name, columns=columns)
 
 
 def is_harmless(difference: Difference, trial: AccountTrial) -> bool:

@@ -1,4 +1,4 @@
-"""Every query is tried before a sync: what is refused costs what it costs later, and the estimate is what a sync does."""
+"""Every query is tried before a sync: what is refused is told with its columns, and estimates are what a sync does."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from gazelle_sync.gazelle.page_size import PageSize
 from gazelle_sync.gazelle.trial import Conditions, Outcome, Watch, try_table, try_tables
 from gazelle_sync.sandbox import Fault, Sandbox
 from gazelle_sync.tables import TABLES, Cadence, Scope
-from gazelle_sync.tables.declaration import Connection, Gap, Nested, PlainList, Sizes
-from gazelle_sync_tests.conftest import ALL, TODAY, TORONTO, client_of
+from gazelle_sync.tables.declaration import Gap, Nested, PlainList, Sizes
+from gazelle_sync_tests.conftest import ALL, TORONTO, client_of
 
 NIGHTLY = Scope(TORONTO, date(2026, 1, 1), date(2027, 10, 1))
 Try = Callable[..., Outcome]
@@ -212,8 +212,4 @@ def test_several_tables_are_tried_at_once_within_the_rate_limit(sandbox: Sandbox
     requests = len(watch.exchanges)
     assert all(outcome.is_good for outcome in outcomes)
     assert (requests - 1) / 20 <= took < 0.2 * requests
-    assert all(0.15 < exchange.seconds for exchange in watch.exchanges)
-
-
-assert TODAY
-assert Connection
+    assert all(exchange.seconds > 0.15 for exchange in watch.exchanges)
