@@ -14,6 +14,7 @@ from click.testing import Result
 from sqlalchemy import Engine
 
 from gazelle_sync.cli import trial
+from gazelle_sync.environment.settings import ROOT
 from gazelle_sync.sandbox import Fault, Sandbox
 from gazelle_sync.tables import TABLES
 from gazelle_sync_tests.command.conftest import said
@@ -114,17 +115,28 @@ def test_since_when_a_field_is_refused_is_what_the_syncs_remember(
     assert lines(result)["timeline_entries"][2] == "80", "where the next sync begins"
 
 
-def test_french_account_french_reader(check: Command, live: Sandbox) -> None:
-    live.faults.add(Fault("french"))
-    live.faults.add(Fault("missing", names=["PrivateClient.referredBy"]))
-    live.faults.add(Fault("forbidden", names=["allEstimates"]))
-    result = check(GAZELLE_SYNC_LANG="fr")
-    assert result.exit_code == 1
-    told = said(result).replace("\u00a0", " ")
-    assert "✗ clients: Gazelle refuse le champ referredBy depuis le " in told
-    assert "✗ estimates: Gazelle ne laisse pas cette clé lire la table" in told
-    assert "en tout, environ" in told
-    assert "essai" not in told
+@pytest.mark.parametrize("day", ["good", "bad"])
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_the_set_up_page_shows_what_is_printed(check: Command, live: Sandbox, language: str, day: str) -> None:
+    if day == "bad":
+        live.faults.add(Fault("technician"))
+        live.faults.add(Fault("french"))
+        live.faults.add(Fault("missing", names=["PrivateClient.referredBy"]))
+        live.faults.add(Fault("forbidden", names=["allEstimates"]))
+    result = check(GAZELLE_SYNC_LANG=language)
+    assert result.exit_code == (0 if day == "good" else 1)
+    page = (ROOT / "docs" / ("setup.md" if language == "en" else "setup.fr.md")).read_text()
+    shown = re.findall(r"```text\n(.*?)```", page, re.DOTALL)[day == "bad"]
+    printed = without_figures(result.output)
+    for part in re.split(r"…\n|\n(?=[✓✗])", shown):
+        assert without_figures(part).removesuffix(" …") in printed
+    assert ("✗" in result.output) == (day == "bad")
+
+
+def without_figures(text: str) -> str:
+    """In one line; what differs from account to account is no more than a sign."""
+    text = re.sub(r"https?://\S+|\([a-z]+_\w+\)", "@", re.sub(r"-?\b\d[\d.-]*", "0", text))
+    return re.sub(r"(?<=: )[A-Z]\w+ [A-Z]\w+(?= ✓)", "@", " ".join(text.split()).replace("(com_sandbox)", "@"))
 
 
 def test_an_account_that_is_parked_and_a_maintenance_are_told(check: Command, live: Sandbox) -> None:
