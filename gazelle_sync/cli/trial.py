@@ -29,8 +29,8 @@ from gazelle_sync.tables import Scope, Table
 from gazelle_sync.tables.declaration import Sizes
 from gazelle_sync.translations import Speech
 
-# Seconds. After these nothing more is sent, and the last answers have until the end of the minute.
-TIME = 60.0 - PATIENCE
+# Seconds. What was sent last has the rest of the minute to come.
+TIME = 60.0
 
 
 @dataclass
@@ -55,7 +55,7 @@ def try_account(settings: Settings, *, has_database: bool) -> AccountTrial:
         known = warehouse.read_page_sizes(engine) if warehouse.has_table(engine, "page_sizes") else {}
         gone = warehouse.read_refused_fields(engine)
         trial.refused_since = {(each.table, each.field): each.since for each in gone}
-    deadline = time.monotonic() + TIME
+    end = time.monotonic() + TIME
     client = connections.make_client(replace(settings, patience=TIME), patience=PATIENCE, observe=trial.watch)
     nightly, whole = find_nightly_scope(settings), Scope(settings.zone, settings.history_start)
     tables = list(settings.tables.values())
@@ -64,7 +64,7 @@ def try_account(settings: Settings, *, has_database: bool) -> AccountTrial:
             trial.differences = find_differences(client, tables, (nightly, whole))
             # On this machine there is nobody to be polite to.
             per_second = float("inf") if settings.embedded else settings.requests_per_second
-            conditions = Conditions(client, trial.watch, nightly, whole, per_second, deadline)
+            conditions = Conditions(client, trial.watch, nightly, whole, per_second, end - PATIENCE, end)
             trial.outcomes += try_tables(tables, known, conditions)
     finally:
         client.close()

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import TimeoutError
+from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 from gazelle_sync.gazelle import query
@@ -19,7 +21,7 @@ from gazelle_sync.gazelle.errors import GazelleError, InvalidResponse, QueryRefu
 from gazelle_sync.gazelle.estimate import Cost, Speed, estimate, measure
 from gazelle_sync.gazelle.gaps import do_without
 from gazelle_sync.gazelle.page_size import PageSize
-from gazelle_sync.gazelle.pages import Node, parse_page
+from gazelle_sync.gazelle.pages import Node, parse_page, start_in_thread
 from gazelle_sync.gazelle.rows import make_getter
 from gazelle_sync.gazelle.shape import describe_answer
 from gazelle_sync.gazelle.transport import Exchange
@@ -106,7 +108,7 @@ class Outcome:
 class Conditions:
     """What all trials have in common. `nightly` is what a night reads of a dated table, `whole` all history.
 
-    `deadline` is by `time.monotonic`.
+    After the `deadline` nothing is sent, after the `end` nothing is waited for; both are by `time.monotonic`.
     """
 
     client: Client
@@ -115,33 +117,34 @@ class Conditions:
     whole: Scope
     per_second: float
     deadline: float
+    end: float
 
 
-def try_tables(tables: Sequence[Table], known: Mapping[str, Sizes], conditions: Conditions) -> Iterator[Outcome]:
-    """Tries each table; `known` are the sizes of pages that worked last. What fails is in the outcome."""
-    with ThreadPoolExecutor(AT_ONCE, "trial") as threads:
-        yield from threads.map(lambda table: try_table(table, known.get(table.name), conditions), tables)
+def try_tables(tables: Sequence[Table], known: Mapping[str, Sizes], conditions: Conditions) -> list[Outcome]:
+    """Tries each table; `known` are the sizes of pages that worked last. What fails is in the outcome.
+
+    What has not come by the end of the conditions is not waited for.
+    """
+    trials = [Trial(table, known.get(table.name), conditions) for table in tables]
+    waiting: SimpleQueue[Trial] = SimpleQueue()
+    for trial in trials:
+        waiting.put(trial)
+
+    def work() -> None:
+        with suppress(Empty):
+            while True:
+                waiting.get_nowait().finish()
+
+    for thread in [start_in_thread(work, "trial") for _ in range(AT_ONCE)]:
+        with suppress(TimeoutError):
+            thread.result(max(conditions.end - time.monotonic(), 0.0))
+    return [trial.outcome for trial in trials]
 
 
 def try_table(table: Table, known: Sizes | None, conditions: Conditions) -> Outcome:
     trial = Trial(table, known, conditions)
-    outcome = trial.outcome
-    try:
-        while not outcome.is_finished:
-            try:
-                trial.run()
-                outcome.is_finished = True
-            except QueryRefused as refusal:
-                trial.table, gaps = do_without(trial.table, refusal)
-                outcome.gaps += gaps
-    except TimeUp:
-        pass
-    except (AttributeError, KeyError, TypeError):
-        outcome.error, outcome.is_finished = InvalidResponse(say("no_page", where=table.name)), True
-    except GazelleError as error:
-        outcome.error, outcome.is_finished = error, True
-        outcome.is_refused = table.optional and isinstance(error, Unanswered) and outcome.records is None
-    return outcome
+    trial.finish()
+    return trial.outcome
 
 
 class Trial:
@@ -152,6 +155,25 @@ class Trial:
         self.outcome = Outcome(table)
         self._known = known
         self._conditions = conditions
+
+    def finish(self) -> None:
+        """Sends them all, without what is refused. What fails is in the outcome."""
+        outcome = self.outcome
+        try:
+            while not outcome.is_finished:
+                try:
+                    self.run()
+                    outcome.is_finished = True
+                except QueryRefused as refusal:
+                    self.table, gaps = do_without(self.table, refusal)
+                    outcome.gaps += gaps
+        except TimeUp:
+            pass
+        except (AttributeError, KeyError, TypeError):
+            outcome.error, outcome.is_finished = InvalidResponse(say("no_page", where=self.table.name)), True
+        except GazelleError as error:
+            outcome.error, outcome.is_finished = error, True
+            outcome.is_refused = self.table.optional and isinstance(error, Unanswered) and outcome.records is None
 
     def run(self) -> None:
         """Raises `GazelleError`, and `TimeUp`."""

@@ -26,7 +26,7 @@ Try = Callable[..., Outcome]
 def conditions(sandbox: Sandbox) -> Iterator[Conditions]:
     watch = Watch()
     client = client_of(sandbox, observe=watch)
-    yield Conditions(client, watch, NIGHTLY, ALL, 1000.0, time.monotonic() + 60)
+    yield Conditions(client, watch, NIGHTLY, ALL, 1000.0, time.monotonic() + 60, time.monotonic() + 60)
     client.close()
 
 
@@ -193,13 +193,23 @@ def test_after_the_deadline_nothing_is_sent_and_the_table_is_not_said_to_be_well
     assert (outcome.is_finished, outcome.is_good) == (False, False)
 
 
+def test_what_does_not_come_by_the_end_is_not_waited_for(sandbox: Sandbox, conditions: Conditions):
+    sandbox.faults.add(Fault("delay", seconds=3.0, match="query taxes"))
+    began = time.monotonic()
+    limited = replace(conditions, deadline=began + 1, end=began + 1)
+    users, taxes = try_tables([TABLES["users"], TABLES["taxes"]], {}, limited)
+    assert time.monotonic() - began < 2.5
+    assert (users.is_good, taxes.is_finished, taxes.is_good) == (True, False, False)
+    time.sleep(3)  # what nobody waits for any more is not to be met by the next test
+
+
 def test_several_tables_are_tried_at_once_within_the_rate_limit(sandbox: Sandbox):
     sandbox.latency = 0.2
     watch = Watch()
     client = client_of(sandbox, observe=watch, requests_per_second=20)
     began = time.monotonic()
     tables = [TABLES[name] for name in TABLES if isinstance(TABLES[name].read, PlainList)]
-    outcomes = list(try_tables(tables, {}, Conditions(client, watch, NIGHTLY, ALL, 20, began + 60)))
+    outcomes = list(try_tables(tables, {}, Conditions(client, watch, NIGHTLY, ALL, 20, began + 60, began + 60)))
     took = time.monotonic() - began
     client.close()
     requests = len(watch.exchanges)
