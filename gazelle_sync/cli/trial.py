@@ -148,13 +148,12 @@ def is_harmless(difference: Difference, trial: AccountTrial) -> bool:
 
 
 def is_gap_of(difference: Difference, trial: AccountTrial) -> bool:
-    """Whether the queries of the trial met it as well, so that it is told already."""
+    """Whether a query met it as well, so that it is told already."""
     name = difference.name.rpartition(".")[2]
     return any(
-        outcome.table.name == difference.table
-        and (outcome.error is not None or any(gap.field.rpartition(".")[2] == name for gap in outcome.gaps))
+        outcome.table.name == difference.table and any(gap.field.rpartition(".")[2] == name for gap in outcome.gaps)
         for outcome in trial.outcomes
-    ) and difference.kind not in (Kind.NULLABLE, Kind.TYPE)
+    )
 
 
 def make_table(trial: AccountTrial, say: Speech) -> Grid:

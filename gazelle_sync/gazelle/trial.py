@@ -6,6 +6,7 @@ comes back but counts, times and shapes. Keep out: comparing schemas (`preflight
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,8 @@ from gazelle_sync.translations import say
 AT_ONCE = 4
 # Where a list is empty, there is no id to ask for: one that nobody has shows as well whether the query is understood.
 NOBODY = "unknown"
+# A name of the API's, and no more.
+NAME = re.compile(r"[A-Za-z_]{1,60}")
 
 
 class TimeUp(Exception):
@@ -301,17 +304,26 @@ class Trial:
 
 
 def describe_refusal(error: GazelleError) -> dict[str, object]:
-    """What is wrong, without the words of a message, which may quote a record."""
+    """What is wrong, by names and places only: a message may quote a record."""
     told: dict[str, object] = {"kind": type(error).__name__}
     if isinstance(error, QueryRefused):
         told["query"] = error.query
-        told["errors"] = [{"code": code_of(each), "locations": each.get("locations")} for each in error.errors]
+        told["errors"] = [{"code": code_of(each), "at": place_of(each)} for each in error.errors]
     if isinstance(error, Unanswered):
-        told["fields"] = list(error.places)
+        told["fields"] = [place for place in error.places if NAME.fullmatch(place)]
     return told
 
 
 def code_of(error: Mapping[str, Any]) -> str | None:
     extensions = error.get("extensions")
     code = extensions.get("code") if isinstance(extensions, dict) else None
-    return code if isinstance(code, str) and code.replace("_", "").isalpha() else None
+    return code if isinstance(code, str) and NAME.fullmatch(code) else None
+
+
+def place_of(error: Mapping[str, Any]) -> list[int]:
+    """Line and column in the query; empty where it does not say."""
+    try:
+        place = error["locations"][0]
+        return [int(place["line"]), int(place["column"])]
+    except (KeyError, IndexError, TypeError, ValueError):
+        return []
