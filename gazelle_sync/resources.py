@@ -112,7 +112,7 @@ class PostgresResource(ConfiguredResource):
         """
         if self._seen is None:
             try:
-                asked = ask_account(client, self.engine())
+                asked = ask_account(client, self.engine(), self.settings().tables)
                 self._seen = remember(asked, self.migrate())
             except (GazelleError, Misconfigured) as error:
                 self._seen = error

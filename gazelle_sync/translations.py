@@ -694,6 +694,148 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Gazelle refuses the argument {field} since {since}: the list is read in the order in which it comes",
         "Gazelle refuse l’argument {field} depuis le {since} : la liste est lue dans l’ordre où elle vient",
     ),
+    "refused_fields": (
+        "Fields that Gazelle refuses",
+        "Champs que Gazelle refuse",
+    ),
+    "field": (
+        "field",
+        "champ",
+    ),
+    "kept_columns": (
+        "columns that keep what they have",
+        "colonnes qui gardent ce qu’elles ont",
+    ),
+    "check_asking": (
+        "who is asking",
+        "qui demande",
+    ),
+    "check_parked": (
+        "parked",
+        "en veille",
+    ),
+    "parked": (
+        "the account is parked ({reason}), and Gazelle may give less or nothing. An administrator can settle it in "
+        "Gazelle, under the subscription",
+        "le compte est en veille ({reason}) et Gazelle peut donner moins, ou rien. Un administrateur peut y remédier "
+        "dans Gazelle, à la page de l’abonnement",
+    ),
+    "not_parked": (
+        "no",
+        "non",
+    ),
+    "check_maintenance": (
+        "maintenance",
+        "entretien",
+    ),
+    "maintenance_announced": (
+        "announced for {at}: {message}",
+        "annoncé pour {at} : {message}",
+    ),
+    "no_maintenance": (
+        "none is announced",
+        "aucun n’est annoncé",
+    ),
+    "not_told": (
+        "Gazelle does not say",
+        "Gazelle ne le dit pas",
+    ),
+    "trying": (
+        "Trying every query of every table, which takes up to a minute…",
+        "Essai de chaque requête de chaque table, en une minute au plus…",
+    ),
+    "check_schema": (
+        "schema",
+        "schéma",
+    ),
+    "schema_as_known": (
+        "has all that is asked for",
+        "a tout ce qui est demandé",
+    ),
+    "schema_hidden": (
+        "can't be looked at, as Gazelle refuses introspection; the queries alone tell",
+        "invisible, car Gazelle refuse l’introspection ; seules les requêtes renseignent",
+    ),
+    "schema_differs": (
+        "lacks something that is asked for, or has it otherwise: {count}, named below",
+        "n’a pas quelque chose qui est demandé, ou l’a autrement : {count}, ci-dessous",
+    ),
+    "check_queries": (
+        "queries",
+        "requêtes",
+    ),
+    "queries_good": (
+        "{count} were sent, and all of them are answered as a sync needs it",
+        "{count} envoyées, toutes répondues comme une synchronisation en a besoin",
+    ),
+    "queries_bad": (
+        "{count} were answered; something is missing for {tables}",
+        "{count} ont reçu une réponse ; il manque quelque chose à {tables}",
+    ),
+    "listed_but_gone": (
+        "Gazelle lists records of it, and says of the same records, asked for by id, that they don't exist. Syncs would "
+        "mark records as deleted that are there: name the table in GAZELLE_TABLES_OFF and tell the maintainers",
+        "Gazelle en liste des fiches et dit des mêmes fiches, demandées par leur identifiant, qu’elles n’existent pas. "
+        "Les synchronisations marqueraient comme supprimées des fiches qui existent : nommez la table dans "
+        "GAZELLE_TABLES_OFF et prévenez les responsables du projet",
+    ),
+    "time_is_up": (
+        "not tried to its end, as the minute was over. Run the check again when Gazelle is quicker",
+        "essai inachevé, car la minute était écoulée. Relancez la vérification quand Gazelle sera plus rapide",
+    ),
+    "difference_gone": (
+        "Gazelle's schema has no {what} any more, which is asked for. It costs: {columns}",
+        "Le schéma de Gazelle n’a plus {what}, qui est demandé. Cela coûte : {columns}",
+    ),
+    "difference_type": (
+        "Gazelle's schema has another type now: {what}. What does not convert is set aside. It concerns: {columns}",
+        "Le schéma de Gazelle a maintenant un autre type : {what}. Ce qui ne se convertit pas est mis de côté. Cela "
+        "concerne : {columns}",
+    ),
+    "difference_null": (
+        "Gazelle's schema lets it be null now: {what}. It concerns: {columns}",
+        "Le schéma de Gazelle permet maintenant que ce soit nul : {what}. Cela concerne : {columns}",
+    ),
+    "the_whole_table": (
+        "the whole table",
+        "toute la table",
+    ),
+    "records": (
+        "records",
+        "fiches",
+    ),
+    "page": (
+        "page size",
+        "taille de page",
+    ),
+    "page_seconds": (
+        "seconds a page",
+        "secondes par page",
+    ),
+    "night_requests": (
+        "requests a night",
+        "requêtes par nuit",
+    ),
+    "night_minutes": (
+        "minutes a night",
+        "minutes par nuit",
+    ),
+    "full_requests": (
+        "requests in full",
+        "requêtes en entier",
+    ),
+    "full_minutes": (
+        "minutes in full",
+        "minutes en entier",
+    ),
+    "in_all": (
+        "in all, about",
+        "en tout, environ",
+    ),
+    "report_written": (
+        "The report is in {file}: no names, texts or keys are in it. Look through it before you send it.",
+        "Le rapport est dans {file} : il ne contient ni noms, ni textes, ni clés. Parcourez-le avant de l’envoyer.",
+    ),
     # -- the database: connection, migrations, preflight --------------------------------------------------------------
     "reading_the_database": (
         "Reading the database",

@@ -1,27 +1,57 @@
-"""`gazelle-sync check`: shows the findings, a line each. Keep out: what is looked at (`findings`)."""
+"""`gazelle-sync check`: shows the findings, a line each. Keep out: what is looked at (`findings`, `trial`)."""
 
 from __future__ import annotations
 
 import click
 from rich.markup import escape
 
-from gazelle_sync.cli.command import configured, make_screen
-from gazelle_sync.environment.settings import Settings
+from gazelle_sync.cli.command import configured, make_screen, started_in
+from gazelle_sync.environment.settings import Misconfigured, Settings
 from gazelle_sync.translations import Speech
 
 
 @click.command()
+@click.option("--quick", is_flag=True, help="Leave out the trial of every query, which takes up to a minute.")
+@click.option(
+    "--report",
+    "file",
+    type=click.Path(dir_okay=False),
+    help="Write to this file what a maintainer needs, without personal data and secrets.",
+)
 @configured
-def check(settings: Settings, say: Speech) -> int:
+def check(settings: Settings, say: Speech, quick: bool, file: str | None) -> int:
     """Says whether configuration, Gazelle, database, privileges and tables are in order. Changes nothing."""
-    from gazelle_sync.cli.findings import examine  # noqa: PLC0415
+    from gazelle_sync.cli.findings import Finding, examine  # noqa: PLC0415
 
+    if quick and file:
+        raise Misconfigured("--report is made of what --quick leaves out: leave out one of them.")
     console = make_screen()
     if settings.embedded:
         console.print(say("banner"), style="yellow")
-    well = True
-    for finding in examine(settings, say):
+    findings: list[Finding] = []
+
+    def show(finding: Finding) -> None:
         mark = "[green]✓[/]" if finding.good else "[red]✗[/]"
         console.print(f"{mark} {finding.what}: {escape(finding.text)}")
-        well = well and finding.good
-    return 0 if well else 1
+        findings.append(finding)
+
+    for finding in examine(settings, say):
+        show(finding)
+    if not quick:
+        from gazelle_sync.cli import report, trial  # noqa: PLC0415
+
+        found = {finding.what: finding.good for finding in findings}
+        if found[say("check_api")]:
+            with console.status(say("trying")):
+                tried = trial.try_account(settings, has_database=found[say("check_database")])
+            for finding in trial.list_findings(tried, say):
+                show(finding)
+            console.print()
+            console.print(trial.make_table(tried, say))
+        else:
+            tried = trial.AccountTrial()
+            show(Finding(say("check_queries"), False, say("not_checked")))
+        if file:
+            report.write_report(started_in() / file, settings, findings, tried)
+            console.print(say("report_written", file=file))
+    return 0 if all(finding.good for finding in findings) else 1

@@ -14,7 +14,7 @@ from gazelle_sync.environment import connections
 from gazelle_sync.environment import settings as environment
 from gazelle_sync.environment.account import check_same, find_blind_spot
 from gazelle_sync.environment.settings import Misconfigured, Settings
-from gazelle_sync.gazelle import read_account
+from gazelle_sync.gazelle import GazelleError, read_account, read_standing
 from gazelle_sync.redaction import PlainError
 from gazelle_sync.translations import Speech
 
@@ -22,6 +22,8 @@ from gazelle_sync.translations import Speech
 PATIENCE = 10.0
 # Seconds. Tokens are renewed five minutes before they expire, and schedules go by the minute.
 MOST_SKEW = 60.0
+# What Gazelle may say of who asks, and of the account.
+STANDING = ("check_asking", "check_parked", "check_maintenance")
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ def examine(settings: Settings, say: Speech) -> Iterator[Finding]:
     both = gazelle.good and database.good
     what = say("check_account")
     yield find(what, examination.check_account) if both else Finding(what, False, say("not_checked"))
+    if gazelle.good:
+        yield from examination.look_at_standing()
+    else:
+        yield from (Finding(say(name), False, say("not_checked")) for name in STANDING)
     for what, look in (
         ("check_clock", examination.check_clock),
         ("check_connection", examination.check_connection),
@@ -105,6 +111,24 @@ class Examination:
         if blind_spot := find_blind_spot(asked, kept):
             raise Misconfigured(blind_spot)
         return f"{asked.company_name} ({asked.company_id}), {asked.access}"
+
+    def look_at_standing(self) -> Iterator[Finding]:
+        """Who asks, whether the account is parked, and what maintenance is announced."""
+        client = connections.make_client(replace(self.settings, patience=PATIENCE), patience=PATIENCE)
+        try:
+            seen = read_standing(client)
+        except GazelleError as error:
+            yield Finding(self.say("check_asking"), False, str(error))
+            return
+        finally:
+            client.close()
+        untold = self.say("not_told")
+        yield Finding(self.say("check_asking"), True, seen.user or untold)
+        parked = self.say("parked", reason=seen.parked) if seen.parked else self.say("not_parked")
+        yield Finding(self.say("check_parked"), not seen.parked, untold if seen.parked is None else parked)
+        announced = self.say("maintenance_announced", at=seen.maintenance_at, message=seen.maintenance)
+        told = announced if seen.maintenance or seen.maintenance_at else self.say("no_maintenance")
+        yield Finding(self.say("check_maintenance"), True, untold if seen.maintenance is None else told)
 
     def check_token_lasts(self) -> None:
         if not connections.make_oauth(self.settings, connections.make_transport(self.settings)).lasts():

@@ -3,7 +3,7 @@
 Keep out: SQL, Dagster. What is read is declared in `tables`.
 """
 
-from gazelle_sync.gazelle.account import Account, read_account
+from gazelle_sync.gazelle.account import Account, read_account, read_standing
 from gazelle_sync.gazelle.auth import ApiKey, OAuth, TokenFile
 from gazelle_sync.gazelle.client import Client
 from gazelle_sync.gazelle.errors import GazelleError, InvalidResponse, NotAuthorized, Refused, Unanswered, Unavailable
@@ -23,4 +23,5 @@ __all__ = [
     "Unanswered",
     "Unavailable",
     "read_account",
+    "read_standing",
 ]

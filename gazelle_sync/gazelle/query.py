@@ -109,7 +109,9 @@ def nested_of_one(table: Table, level: Nested) -> str:
 
 def nested_counts(table: Table, read: Nested, scope: Scope) -> list[str]:
     """The queries that read how long each parent's nested list is, a page of parents at a time (`$first`, `$after`)."""
-    arguments = f"({read.arguments})" if read.arguments else ""
+    # Without `first`, a server may take its default for what is asked for, and refuse that.
+    given = ", ".join(filter(None, ("first: 1" if read.paged else "", read.arguments)))
+    arguments = f"({given})" if given else ""
     node, limits = f"id {read.field}{arguments} {{ {'totalCount' if read.paged else 'id'} }}", window(read.root, scope)
     lists = [page(read.root.field, node, NEXT_PAGE, read.root.arguments, each, limits) for each in read.root.each]
     return [f"query {table.name}($first: Int, $after: String) {{ {nodes} }}" for nodes in lists]

@@ -96,7 +96,7 @@ class Transport:
     `patience` is how many seconds one request may fail, all its attempts and waits included, before `Unavailable` is
     raised; a wait for a rate limit does not count. `budget` is how many seconds all requests together may fail or wait,
     for whatever reason. `requests_per_second` bounds what is sent. `read_timeout` is for a whole answer, in seconds as
-    `connect_timeout` is.
+    `connect_timeout` is. `observe` is told of each answer, in the thread that asked.
     """
 
     def __init__(
@@ -108,6 +108,7 @@ class Transport:
         budget: float = 900.0,
         connect_timeout: float = 5.0,
         read_timeout: float = 60.0,
+        observe: Callable[[Exchange], None] | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.requests = 0
@@ -118,6 +119,7 @@ class Transport:
         self._budget = Budget(budget)
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
+        self._observe = observe
         self._pace = Pace(requests_per_second)
         self._counting = threading.Lock()
         self._session = Session()
@@ -200,6 +202,7 @@ class Transport:
         except ValueError as error:
             raise Refused(say("request_is_unsendable", what=what, why=type(error).__name__)) from None
         assert self._route is not None
+        began = time.monotonic()
         try:
             with self._session.send(
                 request,
@@ -211,6 +214,8 @@ class Transport:
                 at = http_date(response.headers.get("Date", ""))
                 self.clock_ahead = None if at is None else at - time.time()
                 body = read_body(response, what)
+                if self._observe:
+                    self._observe(Exchange(what, response.status_code, time.monotonic() - began, response.headers))
                 return Answer(response.status_code, response.headers, body, may_hold_token=form is not None)
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
             raise Refused(say("request_is_unsendable", what=what, why=type(error).__name__)) from None
@@ -346,6 +351,15 @@ class Trial:
             ) from None
         self._budget.spend(now, now + wait)
         return wait
+
+
+class Exchange(NamedTuple):
+    """What an answer is, beside what it says; `seconds` are from the sending to its last byte."""
+
+    what: str
+    status: int
+    seconds: float
+    headers: Mapping[str, str]
 
 
 class Answer(NamedTuple):

@@ -13,14 +13,15 @@ from sqlalchemy import Engine
 from gazelle_sync import warehouse
 from gazelle_sync.monitoring.freshness import is_fresh
 from gazelle_sync.tables import TABLES, Table
-from gazelle_sync.warehouse import MirroredAccount, OpenReject, RunLine, TableStatus
+from gazelle_sync.warehouse import MirroredAccount, OpenReject, RefusedField, RunLine, TableStatus
 
 
 @dataclass(frozen=True)
 class Status:
     """What there is to see. `fresh` says of each table whether it is; None for one that was never read whole.
 
-    `account` is None where nothing was synced yet. `off` names the tables that are not read.
+    `account` is None where nothing was synced yet. `off` names the tables that are not read. `refused` are the fields
+    that Gazelle refuses at present.
     """
 
     account: MirroredAccount | None
@@ -29,6 +30,7 @@ class Status:
     runs: list[RunLine]
     rejects: list[OpenReject]
     off: list[str]
+    refused: list[RefusedField]
 
 
 def read_status(engine: Engine, tables: Mapping[str, Table]) -> Status:
@@ -41,4 +43,5 @@ def read_status(engine: Engine, tables: Mapping[str, Table]) -> Status:
         warehouse.read_recent_runs(engine),
         warehouse.read_open_rejects(engine),
         [name for name in TABLES if name not in tables],
+        [each for each in warehouse.read_refused_fields(engine) if each.table in tables],
     )

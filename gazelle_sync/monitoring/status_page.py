@@ -72,7 +72,7 @@ def render_page(status: Status, zone: ZoneInfo, say: Speech) -> str:
 <p class="quiet">{say("as_of", at=moment(datetime.now(timezone.utc)))} ({escape(zone.key)})</p>
 <h2>{say("tables")}</h2>
 <table><tr>{headings(say, "table", "rows", "last", "fresh", "status", "reason")}</tr>{tables}</table>
-{name_off(status, say)}
+{name_off(status, say)}{list_refused(status, say)}
 <h2>{say("rows_per_table")}</h2>{bars([(table.table, table.rows or 0) for table in status.tables])}
 <h2>{say("recent_runs", count=len(status.runs))}</h2>{timeline(status.runs, moment, say)}
 <h2>{say("open_rejects", count=len(status.rejects))}</h2>
@@ -91,6 +91,20 @@ def name_account(status: Status, say: Speech) -> str:
 
 def name_off(status: Status, say: Speech) -> str:
     return f'<p class="quiet">{escape(say("tables_off", names=", ".join(status.off)))}</p>' if status.off else ""
+
+
+def list_refused(status: Status, say: Speech) -> str:
+    """The fields that Gazelle refuses; nothing where there are none."""
+    if not status.refused:
+        return ""
+    lines = rows(
+        (escape(each.table), escape(each.field), escape(", ".join(each.columns)), f"<time>{each.since}</time>")
+        for each in status.refused
+    )
+    return (
+        f"<h2>{say('refused_fields')}</h2>"
+        f"<table><tr>{headings(say, 'table', 'field', 'kept_columns', 'since')}</tr>{lines}</table>"
+    )
 
 
 def headings(say: Speech, *names: str) -> str:

@@ -6,7 +6,7 @@ Keep out: HTTP, Dagster. What is stored is declared in `tables`.
 from sqlalchemy import Engine
 
 from gazelle_sync.warehouse.account import MirroredAccount, read_mirrored_account, remember_account
-from gazelle_sync.warehouse.api_memory import read_page_sizes
+from gazelle_sync.warehouse.api_memory import RefusedField, has_table, read_page_sizes, read_refused_fields
 from gazelle_sync.warehouse.connection import WarehouseError, connect, make_schema
 from gazelle_sync.warehouse.coverage import DAYS_UNTIL_SETTLED, Coverage, Reading, read_coverage
 from gazelle_sync.warehouse.history import (
@@ -49,6 +49,7 @@ __all__ = [
     "MirroredAccount",
     "OpenReject",
     "Reading",
+    "RefusedField",
     "RowCheck",
     "RunLine",
     "TableStatus",
@@ -65,6 +66,7 @@ __all__ = [
     "connect",
     "count_rows_in_scope",
     "detect_pooler",
+    "has_table",
     "list_missing",
     "load",
     "make_schema",
@@ -76,6 +78,7 @@ __all__ = [
     "read_open_rejects",
     "read_page_sizes",
     "read_recent_runs",
+    "read_refused_fields",
     "read_run_log",
     "read_sample",
     "read_status",

@@ -75,7 +75,7 @@ def test_check_status_and_the_page_say_its_name(
     command: Command, variables: dict[str, str], live: Sandbox, tmp_path: Path
 ) -> None:
     name, key = live.account.company["name"], live.account.company["id"]
-    assert f"✓ account: {name} ({key}), ADMIN" in said(command("check", **variables))
+    assert f"✓ account: {name} ({key}), ADMIN" in said(command("check", "--quick", **variables))
     assert f"The account of {name} ({key})" in said(command("status", **variables))
     page = tmp_path / "status.html"
     assert command("status", "--html", str(page), **variables).exit_code == 0
@@ -124,7 +124,7 @@ def test_check_finds_that_it_is_another_account(
     command: Command, variables: dict[str, str], everything: Callable[[], Any]
 ) -> None:
     before = everything()
-    result = command("check", **variables)
+    result = command("check", "--quick", **variables)
     assert result.exit_code == 1
     assert "✗ account: These credentials are for Pianos d’Ailleurs (com_other)" in said(result)
     assert everything() == before
@@ -224,7 +224,7 @@ def test_whoever_is_not_an_administrator_with_full_access_may_see_less(given: di
 
 def test_check_is_red_for_a_technicians_key(command: Command, variables: dict[str, str], live: Sandbox) -> None:
     live.faults.add(Fault("technician"))
-    result = command("check", **variables)
+    result = command("check", "--quick", **variables)
     assert result.exit_code == 1
     assert "✗ account: the access shrank:" in said(result)
 

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from gazelle_sync import warehouse
 from gazelle_sync.monitoring import status, status_page
-from gazelle_sync.sandbox import Sandbox
+from gazelle_sync.sandbox import Fault, Sandbox
 from gazelle_sync.tables import TABLES
 from gazelle_sync.translations import Speech
 from gazelle_sync.warehouse import RowCheck
@@ -166,6 +166,28 @@ def test_the_page_is_whole_by_itself_and_shows_what_there_is(run: Run, empty_eng
     french = status_page.render_page(status.read_status(empty_engine, TABLES), TORONTO, Speech("fr"))
     assert '<html lang="fr">' in french
     assert "jamais synchronisée" in french
+
+
+def test_a_field_that_gazelle_refuses_is_on_the_assets_page_and_on_the_status_page_with_since_when(
+    run: Run, empty_engine: Engine, rows: Rows, sandbox: Sandbox
+) -> None:
+    sandbox.faults.add(Fault("missing", names=["PrivateUser.color"]))
+    run("users")
+    rows("UPDATE gazelle.refused_fields SET since = '2026-03-01'")
+    told = metadata(run("users"), "users")
+    assert "Gazelle refuses the field color since 2026-03-01, so these columns keep what they have: color." in (
+        told["warnings"].value
+    )
+    seen = status.read_status(empty_engine, TABLES)
+    line = "<tr><td>users</td><td>color</td><td>color</td><td><time>2026-03-01</time></td></tr>"
+    for language, title in (("en", "Fields that Gazelle refuses"), ("fr", "Champs que Gazelle refuse")):
+        text = status_page.render_page(seen, TORONTO, Speech(language))
+        assert re.search(f"<h2>{title}</h2>.*{line}", text)
+    sandbox.faults.clear()
+    run("users")
+    assert "refuses</h2>" not in status_page.render_page(
+        status.read_status(empty_engine, TABLES), TORONTO, Speech("en")
+    )
 
 
 def test_the_page_is_written_before_anything_was_synced(empty_engine: Engine) -> None:
