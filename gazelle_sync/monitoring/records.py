@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -29,19 +29,25 @@ FAILED = ENDED[1:]
 
 @contextmanager
 def open_records(settings: Settings) -> Iterator[DagsterInstance | None]:
-    """Dagster's instance, where there is one: to look for it makes none."""
+    """Dagster's instance, where there is one that can be opened: to look for it makes none.
+
+    It is no part of the mirror: one that is damaged or out of reach is a warning in the log.
+    """
     os.environ.setdefault("DAGSTER_HOME", str(settings.root))
-    if not (settings.var / "dagster").is_dir() and not os.environ.get("DAGSTER_POSTGRES_URL"):
-        yield None
-        return
-    with DagsterInstance.get() as instance:
+    with ExitStack() as stack:
+        instance = None
+        if settings.dagster_postgres_url or (settings.var / "dagster").is_dir():
+            try:
+                instance = stack.enter_context(DagsterInstance.get())
+            except Exception as error:
+                logger.warning("%s", say("runs_unreadable", why=type(error).__name__))
         yield instance
 
 
 def find_failed(instance: DagsterInstance, run_ids: Sequence[str]) -> set[str]:
     """Those of these runs that failed, whatever was stored: a check can fail one, or a process that died.
 
-    None of them, with a warning in the log, where the records can't be read: they are no part of the mirror.
+    None of them, with a warning in the log, where the records can't be read.
     """
     try:
         return {run.run_id for run in instance.get_runs(RunsFilter(run_ids=list(run_ids), statuses=FAILED))}

@@ -63,22 +63,24 @@ def test_another_declaration_is_compared_and_added(prepared: Engine, rows: Rows,
 
 
 @pytest.mark.parametrize(
-    "dropped",
+    ("dropped", "table"),
     [
-        "TABLE gazelle.deletion_candidates",
-        "TABLE gazelle.users CASCADE",
-        "COLUMN city",
-        "CONSTRAINT users_external_id_key CASCADE",
+        ("TABLE gazelle.row_changes", "users"),
+        ("TABLE gazelle.users CASCADE", "users"),
+        ("COLUMN city", "clients"),
+        # What the placeholders for a client's technicians are told apart by.
+        ("CONSTRAINT users_external_id_key CASCADE", "clients"),
     ],
 )
 def test_what_somebody_dropped_since_is_added_by_the_load_that_needs_it(
-    prepared: Engine, rows: Rows, mirror: Callable[..., LoadReport], dropped: str
+    prepared: Engine, rows: Rows, mirror: Callable[..., LoadReport], dropped: str, table: str
 ) -> None:
-    table = "clients" if "city" in dropped else "users"
-    rows(f"DROP {dropped}" if dropped.startswith("TABLE") else f"ALTER TABLE gazelle.{table} DROP {dropped}")
+    owner = "users" if "users" in dropped else table
+    rows(f"DROP {dropped}" if dropped.startswith("TABLE") else f"ALTER TABLE gazelle.{owner} DROP {dropped}")
     warehouse.prepare(prepared)
     report = mirror(table)
-    assert (report.status, report.inserted) == ("success", report.fetched)
+    assert report.status == "success"
+    assert report.inserted == report.fetched > 0
     assert warehouse.list_missing(prepared) == []
 
 
