@@ -65,7 +65,8 @@ def sync(
     with tell_of_failure(settings), show_progress(console, say):
         read = job_run.describe_read(tables, full=full, days=days)
         # A person at a terminal is no timer: nobody waits for this run's sign of life.
-        nightly = plain and (if_due or not sys.stdin.isatty())
+        is_by_hand = sys.stdin is not None and sys.stdin.isatty() and not if_due
+        nightly = plain and not is_by_hand
         outcome = job_run.run_job(due, read=read, nightly=nightly, allow_mass_delete=allow_mass_delete)
     console.print(make_summary(outcome.log, outcome.not_run, say))
     for line in outcome.log:
