@@ -69,7 +69,8 @@ def make_checks(table: Table, zone: ZoneInfo, history_start: date) -> AssetCheck
                 yield make_result(table, name, passed, {"last": str(known or say("never"))})
             else:
                 verdict = verdicts[name]
-                found = {"rows": verdict.broken, "examples": ", ".join(verdict.examples)}
+                examples = {"examples": ", ".join(verdict.examples)} if verdict.examples else {}
+                found = {"rows": verdict.broken, **examples}
                 yield make_result(table, name, verdict.broken == 0, found, claims[name].blocking)
 
     return checks
@@ -88,7 +89,8 @@ def compare_count(
         return make_result(table, COUNT, True, {"why": say("nothing_counted")})
     if "gazelle_count" not in metadata:
         return make_result(table, COUNT, False, {"why": say("never_materialized")})
-    first, _, last = str(metadata["scope"].value).partition("..")
+    # Before there were `days`, the scope was told as the log has it.
+    first, _, last = str(metadata.get("days", metadata["scope"]).value).partition("..")
     scope = Scope(all_history.zone, date.fromisoformat(first), date.fromisoformat(last)) if last else all_history
     counted, stored = metadata["gazelle_count"].value, warehouse.count_rows_in_scope(engine, table, scope)
     return make_result(table, COUNT, counted == stored, {"in Gazelle": counted, "here": stored})

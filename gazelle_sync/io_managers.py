@@ -3,12 +3,15 @@
 Keep out: SQL (`warehouse`), and what is read (`assets`).
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timezone
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas
 from dagster import (
     ConfigurableIOManager,
+    DataVersion,
     InputContext,
     MetadataValue,
     MonthlyPartitionsDefinition,
@@ -22,9 +25,13 @@ from dagster import (
 from gazelle_sync import warehouse
 from gazelle_sync.assets import Mirror, column_lineage
 from gazelle_sync.gazelle import GazelleError
-from gazelle_sync.partitions import whole_range
+from gazelle_sync.partitions import days_in, note_last_day
 from gazelle_sync.resources import PostgresResource
 from gazelle_sync.tables import TABLES, Scope
+from gazelle_sync.translations import say
+
+# Below var/: how far ahead each dated table's records are.
+LAST_DAYS = "last_days"
 
 
 class PostgresIOManager(ConfigurableIOManager):
@@ -55,12 +62,17 @@ class PostgresIOManager(ConfigurableIOManager):
         )
         for warning in report.warnings:
             context.log.warning(f"{report.table}: {warning}")
+        # Dagster would take every load for a change, and all that is read after this table for out of date.
+        context.step_context.set_data_version(context.asset_key, DataVersion(report.version))
+        if last := warehouse.read_last_day(engine, table):
+            note_last_day(self.postgres.settings().var / LAST_DAYS, table.name, last)
         sample = warehouse.read_sample(engine, table)
         context.add_output_metadata(
             {
                 "dagster/row_count": report.rows,
-                "dagster/column_lineage": column_lineage(table),
-                "scope": report.scope,
+                "scope": warehouse.describe_scope(report.scope, say),
+                # The same as the log has it, for the check of the count.
+                "days": report.scope,
                 "status": report.status,
                 "refused": report.refused,
                 "gazelle_count": report.expected,
@@ -77,6 +89,12 @@ class PostgresIOManager(ConfigurableIOManager):
                 "page_sizes": ", ".join(map(str, report.page_sizes)) or "-",
                 **({"warnings": "\n".join(report.warnings)} if report.warnings else {}),
                 "seconds": round(report.seconds, 3),
+            }
+        )
+        self.add_at_length(
+            context,
+            {
+                "dagster/column_lineage": column_lineage(table),
                 "sample": MetadataValue.table(
                     [
                         TableRecord({str(name): to_cell(value) for name, value in row.items()})
@@ -85,8 +103,18 @@ class PostgresIOManager(ConfigurableIOManager):
                     TableSchema([TableColumn(str(name)) for name in sample.columns]),
                 ),
                 "what changed": MetadataValue.md(f"```sql\n{warehouse.changes_query(context.run_id, table.name)}\n```"),
-            }
+            },
         )
+
+    @staticmethod
+    def add_at_length(context: OutputContext, metadata: Mapping[str, Any]) -> None:
+        """Adds what is long, and the same for each month, to the last month only: it is the one that an asset's page
+        shows. Each event of a month is stored with all that it has."""
+        if context.has_asset_partitions:
+            last = context.asset_partition_key_range.end
+            context.step_context.add_asset_metadata(metadata, context.asset_key, last)
+        else:
+            context.add_output_metadata(metadata)
 
     def load_input(self, context: InputContext) -> pandas.DataFrame:
         """The table of the upstream asset with all its columns, those that people added too.
@@ -95,16 +123,12 @@ class PostgresIOManager(ConfigurableIOManager):
         """
         table = TABLES[context.asset_key.path[-1]]
         scope = None
-        if table.partitioned_by and context.has_asset_partitions and not has_all_months(context):
-            window = context.asset_partitions_time_window
-            scope = Scope(ZoneInfo(str(window.start.tzinfo)), window.start.date(), window.end.date())
+        if table.partitioned_by and context.has_asset_partitions:
+            months = context.asset_partitions_def
+            assert isinstance(months, MonthlyPartitionsDefinition)
+            days = days_in(months, context.asset_partition_key_range)
+            scope = Scope(ZoneInfo(months.timezone), *days) if days else None
         return warehouse.read(self.postgres.engine(), table, scope)
-
-
-def has_all_months(context: InputContext) -> bool:
-    months = context.asset_partitions_def
-    assert isinstance(months, MonthlyPartitionsDefinition)
-    return context.asset_partition_key_range == whole_range(months)
 
 
 def to_cell(value: object) -> str | int | float | bool | None:

@@ -100,7 +100,7 @@ class PostgresResource(ConfiguredResource):
         """The engine, after what the database lacks was added, once a run. Raises `warehouse.WarehouseError`."""
         engine = self.engine()
         if not self._migrated:
-            warehouse.migrate(engine, loads_follow=True)
+            warehouse.prepare(engine)
             self._migrated = True
         return engine
 
@@ -113,7 +113,8 @@ class PostgresResource(ConfiguredResource):
         if self._seen is None:
             try:
                 asked = ask_account(client, self.engine(), self.settings().tables)
-                self._seen = remember(asked, self.migrate())
+                engine = self.migrate()
+                self._seen = warehouse.with_what_lacks(engine, lambda: remember(asked, engine))
             except (GazelleError, Misconfigured) as error:
                 self._seen = error
         if isinstance(self._seen, Exception):
@@ -123,7 +124,8 @@ class PostgresResource(ConfiguredResource):
     def page_sizes(self) -> dict[str, Sizes]:
         """Table → the size of pages that worked last; asked for once a run. Raises `warehouse.WarehouseError`."""
         if self._page_sizes is None:
-            self._page_sizes = warehouse.read_page_sizes(self.engine())
+            engine = self.engine()
+            self._page_sizes = warehouse.with_what_lacks(engine, lambda: warehouse.read_page_sizes(engine))
         return self._page_sizes
 
 

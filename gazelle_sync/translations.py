@@ -77,6 +77,22 @@ TEXTS: dict[str, tuple[str, str]] = {
         "all",
         "tout",
     ),
+    "scope_of_month": (
+        "{first} {year}",
+        "{first} {year}",
+    ),
+    "scope_of_months": (
+        "{first} to {last} {year}",
+        "{first} à {last} {year}",
+    ),
+    "scope_of_years": (
+        "{first} {year} to {last} {last_year}",
+        "{first} {year} à {last} {last_year}",
+    ),
+    "scope_of_days": (
+        "{first} to {last}",
+        "{first} au {last}",
+    ),
     "last": (
         "last run",
         "dernière exécution",
@@ -841,6 +857,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Reading the database",
         "La lecture de la base de données",
     ),
+    "compared_again": (
+        "Something is not there that was: the database is compared with the declarations, and it is tried again. {why}",
+        "Quelque chose a disparu : la base est comparée aux déclarations, puis on réessaie. {why}",
+    ),
     "preparing_the_tables": (
         "Preparing the tables",
         "La préparation des tables",
@@ -1462,6 +1482,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "found_here": (
         "here",
         "ici",
+    ),
+    "runs_unreadable": (
+        "Dagster's records of runs can't be read ({why}): a run that failed after its tables were stored shows as done.",
+        "Les registres des exécutions de Dagster sont illisibles ({why}) : une exécution qui a échoué une fois ses "
+        "tables enregistrées y paraît terminée.",
     ),
     "record_unreadable_now": (
         "The record of the run {run} can't be read just now ({why}); it is looked at again the next time.",

@@ -6,33 +6,43 @@ Keep out: what is shown of it (`cli`), and what the job does.
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
+from functools import partial
 from typing import Any, TypeVar
 
 from dagster import ConfigurableResource, DagsterInstance
+
+# Dagster has no public names for where a run's job comes from, and gives none to a run within this process.
+from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from gazelle_sync import warehouse
 from gazelle_sync.assets import asset_key
 from gazelle_sync.cli.faults import describe_fault, log_traceback
 from gazelle_sync.definitions import alerts, defs, partitions, postgres, settings
+from gazelle_sync.due import Due, read_due
 from gazelle_sync.environment.account import AnotherAccount
 from gazelle_sync.environment.settings import Misconfigured
-from gazelle_sync.jobs import SYNC, due_tags, nightly_tags
+from gazelle_sync.jobs import LOCATION, READ_TAG, SYNC, due_tags, nightly_tags
 from gazelle_sync.monitoring import freshness
 from gazelle_sync.monitoring.incidents import is_caused_by, is_interruption, make_watcher, reason_of_event, table_of
 from gazelle_sync.monitoring.records import forget_old_runs
 from gazelle_sync.monitoring.under_way import mark_under_way
 from gazelle_sync.partitions import range_of_days, whole_range
-from gazelle_sync.schedules import NIGHTLY_AT, Due, read_due
+from gazelle_sync.schedules import NIGHTLY_AT
 from gazelle_sync.tables import Cadence, Table
 from gazelle_sync.translations import say
 
 # Nobody starts a run of this process again, though Dagster would say on its record that it means to.
 NEVER_RETRIED = {"dagster/max_retries": "0"}
+
+# Dagster's name for definitions that are no named repository.
+REPOSITORY = "__repository__"
 
 Resource = TypeVar("Resource", bound=ConfigurableResource[Any])
 
@@ -98,12 +108,29 @@ def is_due(now: datetime) -> bool:
     return any(is_waiting(name, table) for name, table in settings.tables.items())
 
 
-def run_job(due: Due, *, nightly: bool, allow_mass_delete: bool) -> Outcome:
+def describe_read(tables: Sequence[str], *, full: bool, days: tuple[date, date] | None) -> str:
+    """What a run was asked for, as its tag has it: `full`, `pianos, clients`, `2026-03 … 2026-05`, or `what is due`."""
+    months = " … ".join(dict.fromkeys(f"{day:%Y-%m}" for day in days or ()))
+    asked = (", ".join(tables), "full" if full else "", months)
+    return ", ".join(filter(None, asked)) or "what is due"
+
+
+def find_origin() -> RemoteJobOrigin:
+    """Where the UI and the daemon find the job: a run that lacks it is in no list of the job's runs."""
+    target = LoadableTargetOrigin(
+        executable_path=sys.executable, module_name="gazelle_sync.definitions", working_directory=str(settings.root)
+    )
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(target, LOCATION)
+    return RemoteRepositoryOrigin(location, REPOSITORY).get_job_origin(SYNC.name)
+
+
+def run_job(due: Due, *, read: str, nightly: bool, allow_mass_delete: bool) -> Outcome:
     """Runs the job for what is due. Failures are in the outcome.
 
     Raises `AnotherAccount`, whatever else is missing: then nothing was written.
 
-    A `nightly` run is one that the outside watcher of the heartbeat expects.
+    `read` is what it reads, for whoever sees the run in a list. A `nightly` run is one that the outside watcher of the
+    heartbeat expects.
     """
     os.environ.setdefault("DAGSTER_HOME", str(settings.root))
     names, months = due
@@ -111,12 +138,14 @@ def run_job(due: Due, *, nightly: bool, allow_mass_delete: bool) -> Outcome:
     tags = nightly_tags(months) if nightly else due_tags(months)
     run_id = str(uuid.uuid4())
     with DagsterInstance.get() as instance:
+        create_run = partial(instance.create_run_for_job, remote_job_origin=find_origin())
+        instance.create_run_for_job = create_run  # type: ignore[method-assign]
         with mark_under_way(settings.var / "runs", run_id, names):
             result = defs.resolve_job_def(SYNC.name).execute_in_process(
                 instance=instance,
                 run_id=run_id,
                 asset_selection=[asset_key(name) for name in names],
-                tags={**tags, **NEVER_RETRIED},
+                tags={**tags, **NEVER_RETRIED, READ_TAG: read},
                 run_config={
                     "ops": ops if allow_mass_delete else {},
                     # The summary tells what happened; the whole story is in the log file and the UI.

@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 def status(settings: Settings, say: Speech, file: str | None) -> None:
     """Shows the last run of each table, the rows there are, the last runs, and what could not be stored."""
     from gazelle_sync.environment import connections  # noqa: PLC0415
+    from gazelle_sync.monitoring.records import open_records  # noqa: PLC0415
     from gazelle_sync.monitoring.status import read_status  # noqa: PLC0415
     from gazelle_sync.monitoring.status_page import write_page  # noqa: PLC0415
 
     console = make_screen()
     if settings.embedded:
         console.print(say("banner"), style="yellow")
-    seen = read_status(connections.make_engine(settings), settings.tables)
+    with open_records(settings) as instance:
+        seen = read_status(connections.make_engine(settings), settings.tables, instance)
     if file:
         write_page(started_in() / file, seen, settings.zone, say)
         console.print(say("page_written", file=file))
@@ -61,6 +63,8 @@ def status(settings: Settings, say: Speech, file: str | None) -> None:
 
 
 def make_table(seen: Status, settings: Settings, say: Speech) -> Table:
+    from gazelle_sync.warehouse import describe_scope  # noqa: PLC0415
+
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column(say("table"))
     table.add_column(say("rows"), justify="right")
@@ -79,7 +83,7 @@ def make_table(seen: Status, settings: Settings, say: Speech) -> Table:
             rows,
             f"{state.finished_at.astimezone(settings.zone):%Y-%m-%d %H:%M}",
             f"{state.seconds:.1f}",
-            say("all") if state.scope == "all" else state.scope,
+            describe_scope(state.scope or "all", say),
             {True: say("yes"), False: say("no"), None: ""}[seen.fresh[state.table]],
             say(state.status),
             style={"error": "red", "warning": "yellow"}.get(state.status, ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,11 @@ def sync(
             return 0
         due = job_run.find_due(tables, full=full, days=days)
     with tell_of_failure(settings), show_progress(console, say):
-        outcome = job_run.run_job(due, nightly=plain, allow_mass_delete=allow_mass_delete)
+        read = job_run.describe_read(tables, full=full, days=days)
+        # A person at a terminal is no timer: nobody waits for this run's sign of life.
+        is_by_hand = sys.stdin is not None and sys.stdin.isatty() and not if_due
+        nightly = plain and not is_by_hand
+        outcome = job_run.run_job(due, read=read, nightly=nightly, allow_mass_delete=allow_mass_delete)
     console.print(make_summary(outcome.log, outcome.not_run, say))
     for line in outcome.log:
         if line["deleted"] or line["restored"]:

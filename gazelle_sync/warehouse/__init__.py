@@ -21,7 +21,7 @@ from gazelle_sync.warehouse.history import (
 )
 from gazelle_sync.warehouse.leftovers import check_leftovers
 from gazelle_sync.warehouse.load import load, scope_of
-from gazelle_sync.warehouse.migrations import list_missing, migrate
+from gazelle_sync.warehouse.migrations import list_missing, migrate, prepare, with_what_lacks
 from gazelle_sync.warehouse.new_columns import read_unfilled
 from gazelle_sync.warehouse.preflight import (
     check_column_types,
@@ -33,10 +33,11 @@ from gazelle_sync.warehouse.preflight import (
     detect_pooler,
     measure_clock,
 )
-from gazelle_sync.warehouse.read import read, read_sample
+from gazelle_sync.warehouse.read import read, read_last_day, read_sample
 from gazelle_sync.warehouse.report import LoadReport
 from gazelle_sync.warehouse.row_checks import RowCheck, count_rows_in_scope, row_checks, run_checks
 from gazelle_sync.warehouse.schema import SCHEMA
+from gazelle_sync.warehouse.scope import describe_scope
 from gazelle_sync.warehouse.sync_log import record_failure
 from gazelle_sync.warehouse.tokens import TokenTable
 
@@ -65,6 +66,7 @@ __all__ = [
     "check_server",
     "connect",
     "count_rows_in_scope",
+    "describe_scope",
     "detect_pooler",
     "has_table",
     "list_missing",
@@ -72,8 +74,10 @@ __all__ = [
     "make_schema",
     "measure_clock",
     "migrate",
+    "prepare",
     "read",
     "read_coverage",
+    "read_last_day",
     "read_mirrored_account",
     "read_open_rejects",
     "read_page_sizes",
@@ -88,4 +92,5 @@ __all__ = [
     "row_checks",
     "run_checks",
     "scope_of",
+    "with_what_lacks",
 ]

@@ -83,8 +83,16 @@ HINTS = {
 }
 
 
+# A schema, a table, a column, a unique constraint or another object that is not there.
+MISSING_STATES = {"3F000", "42P01", "42703", "42P10", "42704"}
+
+
 class WarehouseError(PlainError):
     """The database refused, or can't be reached. The message says what to do, and holds no password."""
+
+
+class NotThere(WarehouseError):
+    """The database lacks something that was asked of it."""
 
 
 def connect(url: str, *, keep_open: bool = False, variable: str = "SUPABASE_DB_URL") -> Engine:
@@ -274,9 +282,8 @@ def with_retries(work: Callable[[], T], what: str, attempts: int = ATTEMPTS) -> 
             if not is_transient(error) or not may_wait:
                 if is_away:
                     availability.give_up()
-                raise WarehouseError(
-                    say("failed_after", what=what, attempts=attempt, why=describe_error(error))
-                ) from None
+                kind = NotThere if error.pgcode in MISSING_STATES else WarehouseError
+                raise kind(say("failed_after", what=what, attempts=attempt, why=describe_error(error))) from None
             logger.warning("%s", say("tried_again", what=what, why=describe_error(error), attempt=attempt + 1))
             time.sleep(wait)
     raise AssertionError("unreachable")

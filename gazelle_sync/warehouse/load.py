@@ -40,9 +40,11 @@ from gazelle_sync.warehouse import (
 from gazelle_sync.warehouse.comparison import Difference
 from gazelle_sync.warehouse.connection import transaction, with_retries
 from gazelle_sync.warehouse.leftovers import start_reading
+from gazelle_sync.warehouse.migrations import with_what_lacks
 from gazelle_sync.warehouse.overtaking import Knowledge, LaterLoad, Standing, lock_and_look
 from gazelle_sync.warehouse.rejects import RejectLike
 from gazelle_sync.warehouse.report import LoadReport
+from gazelle_sync.warehouse.scope import describe_scope
 from gazelle_sync.warehouse.spool import Spool
 from gazelle_sync.warehouse.target import Key, Target, fetch_one, in_one_message
 from gazelle_sync.warehouse.tombstones import Unseen
@@ -171,10 +173,10 @@ class Load:
         what = say("loading", table=self.table.name)
         self.read_from = start_reading(self.engine, self.table, self.tables, what)
         self.read()
-        outcome = with_retries(self.attempt, what)
+        outcome = self.write(what)
         if isinstance(outcome, Unseen):
             self.ask_for(outcome)
-            outcome = with_retries(self.attempt, what)
+            outcome = self.write(what)
         assert isinstance(outcome, LoadReport)
         outcome.seconds = time.monotonic() - began
         logger.info("%s", outcome)
@@ -214,6 +216,9 @@ class Load:
             self.not_gone |= self.source.not_gone
             if not self.allow_mass_delete and unseen.count_surprising(self.asked - self.not_gone) > unseen.limit:
                 return
+
+    def write(self, what: str) -> LoadReport | Unseen:
+        return with_what_lacks(self.engine, lambda: with_retries(self.attempt, what), self.tables)
 
     def attempt(self) -> LoadReport | Unseen:
         """The transaction. It ends early, having written nothing, when there are records to be asked for, or when
@@ -266,7 +271,7 @@ class Load:
             self.note_gaps(cursor, report)
             if known:
                 self.mention_changes(difference, report)
-            sync_log.record_success(cursor, self.run_id, report, self.read_from)
+            report.version = sync_log.record_success(cursor, self.run_id, report, self.read_from)
             return report
 
     def give_way(self, cursor: Cursor, report: LoadReport, later: LaterLoad) -> LoadReport:
@@ -275,7 +280,7 @@ class Load:
         report.warnings.append(say("overtaken", run=later.run_id, at=f"{later.read_from:%Y-%m-%d %H:%M:%S}"))
         cursor.execute(self.target.compose(tombstones.COUNT_LIVE))
         report.rows = fetch_one(cursor)
-        sync_log.record_success(cursor, self.run_id, report, self.read_from)
+        report.version = sync_log.record_success(cursor, self.run_id, report, self.read_from)
         return report
 
     def begin_report(self) -> LoadReport:
@@ -374,7 +379,7 @@ class Load:
         filled = {column.name for column in self.table.all_columns} & standing.new_columns.keys()
         if filled and not all_read:
             columns = ", ".join(sorted(filled))
-            report.warnings.append(say("filled_in_part", columns=columns, scope=report.scope))
+            report.warnings.append(say("filled_in_part", columns=columns, scope=describe_scope(report.scope, say)))
         learned, values = api_memory.remember(self.table.name, self.source)
         cursor.execute(
             in_one_message(

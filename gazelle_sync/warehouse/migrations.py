@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import psycopg2
 import psycopg2.errors
@@ -29,12 +31,16 @@ from sqlalchemy.exc import DBAPIError
 from gazelle_sync.tables import TABLES, Table
 from gazelle_sync.translations import say
 from gazelle_sync.warehouse import new_columns
-from gazelle_sync.warehouse.connection import WarehouseError, with_retries
+from gazelle_sync.warehouse.connection import NotThere, WarehouseError, fetch, transaction, with_retries
 from gazelle_sync.warehouse.locks import MIGRATION
 from gazelle_sync.warehouse.schema import OWNER_ONLY, SCHEMA, built_late, metadata
 from gazelle_sync.warehouse.views import VIEWS
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# How the comments begin that we make on what may be somebody else's.
+SIGNATURE = "gazelle-sync "
 
 SUPABASE_ROLES = {"anon", "authenticated", "service_role"}
 
@@ -130,6 +136,55 @@ def migrate(engine: sa.Engine, tables: Mapping[str, Table] = TABLES, *, loads_fo
     for line in done:
         logger.info("%s", say("added", what=line))
     return done
+
+
+def prepare(engine: sa.Engine, tables: Mapping[str, Table] = TABLES, *, compare: bool = False) -> None:
+    """Makes the database ready for loads, as `migrate` does.
+
+    The comparison is some thirty messages. Unless it is asked for, it is left out where an earlier one, with the same
+    declarations, found nothing to add: the schema's comment says so. Raises `WarehouseError`.
+    """
+    fingerprint = take_fingerprint(tables)
+    ((noted,),) = fetch(engine, "SELECT obj_description(to_regnamespace('gazelle'), 'pg_namespace')", {})[1]
+    if noted == fingerprint and not compare:
+        return
+    added = migrate(engine, tables, loads_follow=True)
+    # What was added now is looked at the next time. A comment that somebody else made is theirs.
+    if not added and noted != fingerprint and (noted is None or noted.startswith(SIGNATURE)):
+        with_retries(lambda: note_fingerprint(engine, fingerprint), say("preparing_the_tables"))
+
+
+def take_fingerprint(tables: Mapping[str, Table]) -> str:
+    """A digest of all that a database is compared with: the declarations, our own tables, the views, and this file.
+
+    To make the shape itself, and its DDL, takes a quarter of a second.
+    """
+    # A function is shown with its address.
+    declared = re.sub(" at 0x[0-9a-f]+", "", f"{list(tables.values())} {VIEWS}")
+    code = [Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("schema.py", "migrations.py")]
+    return SIGNATURE + hashlib.sha256("\n".join([declared, *code]).encode()).hexdigest()[:12]
+
+
+def note_fingerprint(engine: sa.Engine, fingerprint: str) -> None:
+    try:
+        with transaction(engine) as cursor:
+            cursor.execute(f"COMMENT ON SCHEMA {SCHEMA} IS %s", (fingerprint,))
+    except psycopg2.errors.InsufficientPrivilege:
+        # Somebody else's schema, in which we may make tables: it is compared each time.
+        logger.debug("The schema %s is another role's: it is compared with the declarations in each run.", SCHEMA)
+
+
+def with_what_lacks(engine: sa.Engine, work: Callable[[], T], tables: Mapping[str, Table] = TABLES) -> T:
+    """What `work` gives. Where it fails because something is not there, that is added, and it is done once more.
+
+    Somebody may have dropped it since the comparison that the schema's comment tells of. Raises what `work` raises.
+    """
+    try:
+        return work()
+    except NotThere as error:
+        logger.warning("%s", say("compared_again", why=error))
+        prepare(engine, tables, compare=True)
+        return work()
 
 
 def describe_holders(engine: sa.Engine, statement: str) -> str:
@@ -443,7 +498,7 @@ def replace_views(connection: sa.Connection) -> list[str]:
 def replace_view(connection: sa.Connection, name: str, query: str, roles: Iterable[str]) -> list[str]:
     """Makes a view, or makes it anew when its text is not the one that its comment has the digest of."""
     view = f"{SCHEMA}.{name}"
-    digest = f"gazelle-sync {hashlib.sha256(query.encode()).hexdigest()[:12]}"
+    digest = f"{SIGNATURE}{hashlib.sha256(query.encode()).hexdigest()[:12]}"
     if connection.scalar(sa.text("SELECT obj_description(to_regclass(:view))"), {"view": view}) == digest:
         return []
     new = connection.scalar(sa.text("SELECT to_regclass(:view) IS NULL"), {"view": view})

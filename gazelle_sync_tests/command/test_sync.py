@@ -99,6 +99,25 @@ def test_from_and_to_read_the_months_that_the_days_fall_in(
     assert asked_since(live, count) == {"allEventsBatched"}
 
 
+def test_its_runs_are_among_the_job_s_with_what_was_asked_for(command: Command, variables: dict[str, str]) -> None:
+    """By the filter of *Jobs → sync → Runs*."""
+    from dagster import DagsterInstance, RunsFilter
+
+    day = (HISTORY_START + timedelta(days=70)).replace(day=17)
+    with DagsterInstance.get() as instance:
+        found = instance.get_runs(RunsFilter("sync", tags={".dagster/repository": "__repository__@gazelle_sync"}))
+        assert len(found) == instance.get_runs_count()
+    assert [run.tags["gazelle-sync/read"] for run in found] == [
+        f"appointments, {day:%Y-%m}",
+        "pianos, users",
+        "appointments, full",
+        "what is due",
+        "what is due",
+    ]
+    assert ["gazelle-sync/nightly" in run.tags for run in found] == [False, False, False, True, True]
+    assert {run.tags["dagster/code_location"] for run in found} == {"gazelle_sync"}
+
+
 def test_days_beyond_all_history_are_cut_to_the_months_there_are(
     command: Command, variables: dict[str, str], stored: Stored
 ) -> None:

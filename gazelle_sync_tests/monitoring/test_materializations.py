@@ -80,7 +80,7 @@ def test_a_materialization_tells_what_the_load_did_in_numbers_that_are_numbers(r
     assert isinstance(told["seconds"], FloatMetadataValue)
     (log,) = rows("SELECT * FROM gazelle.sync_log")
     assert {name: told[name].value for name in NUMBERS[:9]} == {name: log[name] for name in NUMBERS[:9]}
-    assert (told["scope"].value, told["status"].value) == (log["scope"], log["status"])
+    assert (told["days"].value, told["status"].value) == (log["scope"], log["status"])
     assert told["dagster/row_count"].value == rows("SELECT count(*) AS n FROM gazelle.users")[0]["n"] > 0
 
 
@@ -193,3 +193,18 @@ def test_a_field_that_gazelle_refuses_is_on_the_assets_page_and_on_the_status_pa
 def test_the_page_is_written_before_anything_was_synced(empty_engine: Engine) -> None:
     text = status_page.render_page(status.read_status(empty_engine, TABLES), TORONTO, Speech("en"))
     assert text.count("never synced") == len(TABLES) + 1
+
+
+@pytest.mark.parametrize("end", ["report_run_failed", "report_run_canceled"])
+def test_a_run_that_failed_after_its_tables_were_stored_is_no_run_that_is_done(
+    run: Run, empty_engine: Engine, instance: DagsterInstance, end: str
+) -> None:
+    """As when a check that blocks stopped it, or its process died: the tables' own lines know nothing of that."""
+    done, failed = run("users"), run("pianos")
+    record = instance.get_run_by_id(failed.run_id)
+    assert record is not None
+    getattr(instance, end)(record)
+    told = {line.run_id: line.status for line in status.read_status(empty_engine, TABLES, instance).runs}
+    assert told == {done.run_id: "success", failed.run_id: "error"}
+    without = status.read_status(empty_engine, TABLES)
+    assert [line.status for line in without.runs] == ["success", "success"]

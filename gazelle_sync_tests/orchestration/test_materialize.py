@@ -222,6 +222,10 @@ def test_a_range_of_months_is_one_pass_over_the_api_and_one_load(run: Run, rows:
     assert result.success
     found = materializations(result, "appointments")
     assert [each.partition for each in found] == [str(MONTH), str(NEXT), str(AFTER_NEXT)]
+    # What is long is told once, with the month that an asset's page shows; what is plotted, with each.
+    long = {"sample", "what changed", "dagster/column_lineage"}
+    assert [long & each.metadata.keys() for each in found] == [set(), set(), long]
+    assert all({"dagster/row_count", "fetched", "seconds"} <= each.metadata.keys() for each in found)
     end = (AFTER_NEXT + timedelta(days=32)).replace(day=1)
     ((scope, fetched),) = [row.values() for row in rows("SELECT scope, fetched FROM gazelle.sync_log")]
     assert scope == f"{MONTH}..{end}"

@@ -337,6 +337,12 @@ def test_a_role_that_may_not_create_in_the_database_syncs_what_exists(plain_role
     ]
 
 
+def test_in_another_role_s_schema_nothing_is_noted_of_the_comparison_and_nothing_fails(plain_role, ask):
+    ask(f"ALTER SCHEMA gazelle OWNER TO CURRENT_USER; GRANT ALL ON SCHEMA gazelle TO {plain_role.url.username}")
+    warehouse.prepare(plain_role)
+    assert ask("SELECT obj_description('gazelle'::regnamespace) AS told") == [{"told": None}]
+
+
 def test_a_role_that_may_not_create_a_schema_is_told_what_it_lacks(plain_role, ask):
     ask("DROP SCHEMA gazelle CASCADE")
     with pytest.raises(WarehouseError) as caught:
