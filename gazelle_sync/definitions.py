@@ -16,6 +16,7 @@ from gazelle_sync.partitions import months  # noqa: E402
 from gazelle_sync.resources import AlertsResource, GazelleResource, PostgresResource  # noqa: E402
 from gazelle_sync.schedules import hourly, nightly, weekly  # noqa: E402
 from gazelle_sync.sensors import deliver_alerts, forget_old_runs, renew_status_page, watch  # noqa: E402
+from gazelle_sync.view_assets import make_view_assets, make_view_checks  # noqa: E402
 
 load_files()
 settings = read_settings()
@@ -25,8 +26,15 @@ gazelle, postgres, alerts = GazelleResource(), PostgresResource(), AlertsResourc
 partitions = months(settings.history_start, settings.zone)
 
 defs = dg.Definitions(
-    assets=[*mirrors(partitions, settings.tables), make_status_page(settings)],
-    asset_checks=checks(settings.tables.values(), settings.zone, settings.history_start),
+    assets=[
+        *mirrors(partitions, settings.tables),
+        *make_view_assets(settings.tables, settings.zone),
+        make_status_page(settings),
+    ],
+    asset_checks=[
+        *checks(settings.tables.values(), settings.zone, settings.history_start),
+        *make_view_checks(settings.tables, settings.zone),
+    ],
     jobs=[SYNC, HOURLY],
     schedules=[nightly(partitions, settings.tables), weekly(partitions), hourly(partitions)],
     sensors=[watch, deliver_alerts, renew_status_page, forget_old_runs],

@@ -100,7 +100,7 @@ class PostgresResource(ConfiguredResource):
         """The engine, after what the database lacks was added, once a run. Raises `warehouse.WarehouseError`."""
         engine = self.engine()
         if not self._migrated:
-            warehouse.migrate(engine, loads_follow=True)
+            warehouse.migrate(engine, loads_follow=True, zone=self.settings().zone)
             self._migrated = True
         return engine
 

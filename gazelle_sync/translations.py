@@ -823,6 +823,18 @@ TEXTS: dict[str, tuple[str, str]] = {
         "view {what}",
         "vue {what}",
     ),
+    "view_is_theirs": (
+        "left as it is: {view} is not of this version, and was made or altered by somebody. Drop it, and the next sync makes it anew.",
+        "laissée telle quelle : la vue {view} n’est pas de cette version, et quelqu’un l’a créée ou modifiée. Supprimez-la, et la prochaine synchronisation la recréera.",
+    ),
+    "view_is_not_there": (
+        "{view} is not there: what it reads is not as declared. `gazelle-sync migrate` says why.",
+        "{view} n’existe pas : ce qu’elle lit n’est pas conforme à sa déclaration. `gazelle-sync migrate` dit pourquoi.",
+    ),
+    "view_left_out": (
+        "left out: the view {view}. {why}",
+        "laissée de côté : la vue {view}. {why}",
+    ),
     "time_zone_of": (
         "a time zone for {what}",
         "fuseau horaire pour {what}",

@@ -29,7 +29,7 @@ def migrate(settings: Settings, say: Speech) -> None:
         # Gazelle may be away: nothing of any account is written here.
         with contextlib.suppress(GazelleError), contextlib.closing(client):
             ask_account(client, engine)
-    done = warehouse.migrate(engine)
+    done = warehouse.migrate(engine, zone=settings.zone)
     for what in done:
         click.echo(say("added", what=what))
     if not done:

@@ -39,10 +39,13 @@ from gazelle_sync.warehouse.row_checks import RowCheck, count_rows_in_scope, row
 from gazelle_sync.warehouse.schema import SCHEMA
 from gazelle_sync.warehouse.sync_log import record_failure
 from gazelle_sync.warehouse.tokens import TokenTable
+from gazelle_sync.warehouse.view_checks import count_view_rows, view_checks
+from gazelle_sync.warehouse.views import VIEWS, View
 
 __all__ = [
     "DAYS_UNTIL_SETTLED",
     "SCHEMA",
+    "VIEWS",
     "Coverage",
     "Engine",
     "LoadReport",
@@ -53,6 +56,7 @@ __all__ = [
     "RunLine",
     "TableStatus",
     "TokenTable",
+    "View",
     "WarehouseError",
     "changes_query",
     "check_column_types",
@@ -64,6 +68,7 @@ __all__ = [
     "check_server",
     "connect",
     "count_rows_in_scope",
+    "count_view_rows",
     "detect_pooler",
     "list_missing",
     "load",
@@ -85,4 +90,5 @@ __all__ = [
     "row_checks",
     "run_checks",
     "scope_of",
+    "view_checks",
 ]
