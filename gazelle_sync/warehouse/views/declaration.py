@@ -14,7 +14,10 @@ from gazelle_sync.tables.declaration import Group
 
 @dataclass(frozen=True)
 class ViewColumn:
-    """A column of a view. `of` is the `table.column` whose value it has; `references`, the table whose id it holds."""
+    """A column of a view. `of` is the `table.column` whose value it has; `references`, the table whose id it holds.
+
+    `values` are those that its rows can have, where they are fewer than the table's column has.
+    """
 
     name: str
     type: str
@@ -22,15 +25,16 @@ class ViewColumn:
     of: str = ""
     references: str | None = None
     personal: bool = False
+    values: tuple[str, ...] = ()
 
 
-def mirrored(name: str, of: str, comment: str = "") -> ViewColumn:
+def mirrored(name: str, of: str, comment: str = "", *, values: tuple[str, ...] = ()) -> ViewColumn:
     """A column of a table as it is: type, meaning and relation are the table's, unless `comment` says more."""
     table, _, field = of.partition(".")
     if field == "external_id":
         return ViewColumn(name, "text", comment or "Gazelle's id of this record.", of, table)
     column = TABLES[table].column(field)
-    return ViewColumn(name, column.type.sql, comment or column.comment, of, column.references, column.personal)
+    return ViewColumn(name, column.type.sql, comment or column.comment, of, column.references, column.personal, values)
 
 
 def made(name: str, type: str, comment: str, *, personal: bool = False) -> ViewColumn:

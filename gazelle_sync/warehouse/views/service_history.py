@@ -2,7 +2,7 @@
 
 from gazelle_sync.warehouse.views.declaration import View, made, mirrored, same_number
 
-TYPES = "('SERVICE_ENTRY_MANUAL', 'SERVICE_ENTRY_AUTOMATED', 'PIANO_MEASUREMENT', 'USER_COMMENT')"
+TYPES = ("SERVICE_ENTRY_MANUAL", "SERVICE_ENTRY_AUTOMATED", "PIANO_MEASUREMENT", "USER_COMMENT")
 
 SERVICE_HISTORY = View(
     name="service_history",
@@ -17,6 +17,7 @@ SERVICE_HISTORY = View(
             "type",
             "timeline_entries.type",
             "SERVICE_ENTRY_MANUAL, SERVICE_ENTRY_AUTOMATED, PIANO_MEASUREMENT or USER_COMMENT.",
+            values=TYPES,
         ),
         mirrored("summary", "timeline_entries.summary"),
         mirrored("comment", "timeline_entries.comment"),

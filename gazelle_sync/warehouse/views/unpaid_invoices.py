@@ -12,7 +12,7 @@ UNPAID_INVOICES = View(
     columns=(
         mirrored("invoice_external_id", "invoices.external_id", "Gazelle's id of the invoice."),
         mirrored("number", "invoices.number"),
-        mirrored("status", "invoices.status", "OPEN or OVERDUE."),
+        mirrored("status", "invoices.status", "OPEN or OVERDUE.", values=("OPEN", "OVERDUE")),
         mirrored("due_on", "invoices.due_on"),
         made("days_overdue", "integer", "For how many days it should have been paid; 0 until the day after."),
         made("total", "numeric", "With taxes, in units of the currency."),
