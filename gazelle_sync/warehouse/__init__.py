@@ -37,6 +37,7 @@ from gazelle_sync.warehouse.read import read, read_sample
 from gazelle_sync.warehouse.report import LoadReport
 from gazelle_sync.warehouse.row_checks import RowCheck, count_rows_in_scope, row_checks, run_checks
 from gazelle_sync.warehouse.schema import SCHEMA
+from gazelle_sync.warehouse.search import SearchIndex, add_search
 from gazelle_sync.warehouse.sync_log import record_failure
 from gazelle_sync.warehouse.tokens import TokenTable
 from gazelle_sync.warehouse.view_checks import count_view_rows, view_checks
@@ -54,10 +55,12 @@ __all__ = [
     "Reading",
     "RowCheck",
     "RunLine",
+    "SearchIndex",
     "TableStatus",
     "TokenTable",
     "View",
     "WarehouseError",
+    "add_search",
     "changes_query",
     "check_column_types",
     "check_grants",
