@@ -76,9 +76,9 @@ QUESTIONS = (
         "GROUP BY technician ORDER BY technician",
     ),
     Question(
-        "In which notes of services and comments is a pedal mentioned?",
+        "In which notes of services and comments are strings mentioned?",
         "SELECT timeline_entry_external_id FROM gazelle.service_history\n"
-        "WHERE summary ILIKE '%pédale%' OR comment ILIKE '%pédale%' ORDER BY timeline_entry_external_id",
+        "WHERE summary ILIKE '%cordes%' OR comment ILIKE '%cordes%' ORDER BY timeline_entry_external_id",
     ),
     Question(
         "When was each piano serviced last? The ten latest.",

@@ -46,13 +46,9 @@ class Known:
         found = (c for c in self.account.contacts.values() if c["clientId"] == client and c["isDefault"])
         return next(found, {})
 
-    def default(self, client: str, of: str, field: str) -> str | None:
-        listed = self.contact(client).get(of) or []
-        return next((each[field] for each in listed if each.get("isDefault")), None)
-
     def city(self, client: str) -> str | None:
         places = self.contact(client).get("allLocations") or []
-        return next((each["municipality"] for each in places if each.get("isDefault", True)), None)
+        return next((each["municipality"] for each in places if each["usageType"] == "STREET"), None)
 
     def of_status(self, *statuses: str) -> Iterable[dict[str, Any]]:
         return [event for event in self.events if event["status"] in statuses]
@@ -115,8 +111,7 @@ def large_visits(known: Known) -> Rows:
 
 def longest_due(known: Known) -> Rows:
     ordered = sorted((-(NOW - on).days, key) for key, on in known.due().items())[:10]
-    phones = {key: known.default(known.pianos[key]["clientId"], "allPhones", "phoneNumber") for _, key in ordered}
-    return [(key, phones[key], -days) for days, key in ordered]
+    return [(key, -days) for days, key in ordered]
 
 
 def due_and_not_booked(known: Known) -> Rows:
@@ -156,10 +151,10 @@ def services_of_the_year(known: Known) -> Rows:
     return sorted(count.items(), key=lambda each: (each[0] is None, each[0]))
 
 
-def pedals(known: Known) -> Rows:
+def strings(known: Known) -> Rows:
     kinds = ("SERVICE_ENTRY_MANUAL", "SERVICE_ENTRY_AUTOMATED", "PIANO_MEASUREMENT", "USER_COMMENT")
     texts = {e["id"]: f"{e['summary']}\n{e['comment']}".lower() for e in known.entries if e["type"] in kinds}
-    return sorted((key,) for key, text in texts.items() if "pédale" in text)
+    return sorted((key,) for key, text in texts.items() if "cordes" in text)
 
 
 def latest_services(known: Known) -> Rows:
@@ -244,13 +239,13 @@ ANSWERS: dict[str, tuple[Callable[[Known], Rows], tuple[str, ...]]] = {
     "How many appointments and": (hours_of_technicians, ("technician", "appointments", "hours")),
     "How many appointments of": (lost_appointments, ("status", "count")),
     "On which days": (large_visits, ("appointment_date", "piano_count")),
-    "Which pianos have been": (longest_due, ("piano_external_id", "phone", "days_overdue")),
+    "Which pianos have been": (longest_due, ("piano_external_id", "days_overdue")),
     "How many pianos are due": (due_and_not_booked, ("count",)),
     "Which active clients": (not_visited, ("client_external_id",)),
     "Which clients have": (most_pianos, ("piano_count",)),
     "How many clients live": (cities, ("city", "count")),
     "How many services": (services_of_the_year, ("technician", "count")),
-    "In which notes": (pedals, ("timeline_entry_external_id",)),
+    "In which notes": (strings, ("timeline_entry_external_id",)),
     "When was each": (latest_services, ("piano_external_id", "last_on")),
     "How much are": (owed, ("currency", "owed")),
     "Which five invoices": (largest_overdue, ("number", "due_total", "currency")),

@@ -158,7 +158,7 @@ def test_the_history_has_services_measurements_and_comments_on_their_local_day(
         assert row["occurred_on"] == entry["occurred_at"].astimezone(TORONTO).date()
         other_day += row["occurred_on"] != entry["occurred_at"].date()
         piano = pianos.get(entry["piano_external_id"])
-        assert row["piano"] == ((piano and " ".join(filter(None, (piano["make"], piano["model"])))) or None)
+        assert row["piano"] == (piano and (" ".join(filter(None, (piano["make"], piano["model"]))).strip(" ") or None))
         assert row["technician"] == name_of(users.get(entry["technician_external_id"]))
     assert other_day > 10
 
