@@ -53,7 +53,7 @@ def test_texts_are_found_by_the_index_through_the_view_too(searchable, rows, run
     query = "FROM gazelle.service_history WHERE summary ILIKE '%%pédale%%' OR comment ILIKE '%%pédale%%'"
     assert rows(f"SELECT timeline_entry_external_id AS id {query}") == [{"id": "77"}]
     # The table is so small that reading all of it may seem as good.
-    explain = f"SET LOCAL enable_seqscan = off; EXPLAIN SELECT * {query}"
+    explain = f"SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off; EXPLAIN SELECT * {query}"
     plan = "\n".join(row["QUERY PLAN"] for row in rows(explain))
     assert "timeline_entries_search_idx" in plan
 

@@ -84,9 +84,9 @@ SELECT
     visits.next_visit_on,
     owned.piano_count,
     owned.next_due_on,
-    CASE WHEN money.currencies <= 1 THEN money.total END AS invoiced_total,
-    CASE WHEN money.currencies <= 1 THEN money.due END AS open_balance,
-    CASE WHEN money.currencies = 1 THEN money.currency END AS currency
+    CASE WHEN money.is_one THEN money.total END AS invoiced_total,
+    CASE WHEN money.is_one THEN money.due END AS open_balance,
+    CASE WHEN money.is_one THEN money.currency END AS currency
 FROM gazelle.clients AS c
 CROSS JOIN LATERAL (
     SELECT
@@ -112,7 +112,7 @@ CROSS JOIN LATERAL (
 ) AS owned
 CROSS JOIN LATERAL (
     SELECT
-        count(DISTINCT coalesce(i.currency, '')) AS currencies,
+        min(coalesce(i.currency, '')) IS NOT DISTINCT FROM max(coalesce(i.currency, '')) AS is_one,
         min(i.currency) AS currency,
         round(coalesce(sum(i.total), 0) / 100.0, 2) AS total,
         round(coalesce(sum(i.due_total) FILTER (WHERE i.status IN ('OPEN', 'OVERDUE')), 0) / 100.0, 2) AS due
