@@ -48,6 +48,10 @@ def is_off(view: View, wanted: Collection[str]) -> bool:
     return view.tables[0] not in wanted
 
 
+def describe_missing(view: View) -> str:
+    return say("view_is_not_there", view=f"{warehouse.SCHEMA}.{view.name}")
+
+
 def make_spec(view: View, wanted: Collection[str], zone: ZoneInfo) -> AssetSpec:
     off = [name for name in view.tables if name not in wanted]
     told = f" Off, by GAZELLE_TABLES_OFF, and shown as it was read last: {', '.join(off)}." if off else ""
@@ -56,7 +60,6 @@ def make_spec(view: View, wanted: Collection[str], zone: ZoneInfo) -> AssetSpec:
         asset_key(view.name),
         deps=[asset_key(name) for name in view.tables],
         description=view.comment + told,
-        skippable=True,
         group_name=view.group.value,
         kinds=KINDS,
         owners=OWNERS,
@@ -102,14 +105,14 @@ def make_view_assets(wanted: Mapping[str, Table], zone: ZoneInfo) -> list[Assets
         chosen = [VIEWS[key.path[-1]] for key in sorted(context.selected_asset_keys)]
         rows = warehouse.count_view_rows(postgres.engine(), chosen)
         for view in chosen:
+            # One that gave nothing would keep the others from being checked.
+            found: dict[str, int | str | TableColumnLineage] = {"dagster/column_lineage": column_lineage(view)}
             if view.name in rows:
-                lineage = column_lineage(view)
-                yield MaterializeResult(
-                    asset_key=asset_key(view.name),
-                    metadata={"dagster/row_count": rows[view.name], "dagster/column_lineage": lineage},
-                )
+                found["dagster/row_count"] = rows[view.name]
             else:
-                context.log.warning(say("view_is_not_there", view=f"{warehouse.SCHEMA}.{view.name}"))
+                found["left out"] = why = describe_missing(view)
+                context.log.warning(why)
+            yield MaterializeResult(asset_key=asset_key(view.name), metadata=found)
 
     return [look_at_views, *unread]
 
@@ -138,13 +141,17 @@ def make_view_checks(wanted: Mapping[str, Table], zone: ZoneInfo) -> list[AssetC
         there = warehouse.count_view_rows(engine, [VIEWS[name] for name in dict(chosen)])
         for view, name in chosen:
             if view in there:
-                found = warehouse.run_checks(engine, [claims[view, name]])[name]
-                yield AssetCheckResult(
-                    passed=found.broken == 0,
-                    asset_key=asset_key(view),
-                    check_name=name,
-                    severity=AssetCheckSeverity.WARN,
-                    metadata={"rows": found.broken, "examples": ", ".join(found.examples)},
-                )
+                result = warehouse.run_checks(engine, [claims[view, name]])[name]
+                passed = result.broken == 0
+                found: dict[str, int | str] = {"rows": result.broken, "examples": ", ".join(result.examples)}
+            else:
+                passed, found = False, {"why": describe_missing(VIEWS[view])}
+            yield AssetCheckResult(
+                passed=passed,
+                asset_key=asset_key(view),
+                check_name=name,
+                severity=AssetCheckSeverity.WARN,
+                metadata=found,
+            )
 
     return [checks]

@@ -27,7 +27,8 @@ def look(defs: Definitions, instance: DagsterInstance, configured: pytest.Monkey
 
 def shown(result: ExecuteInProcessResult) -> dict[str, Any]:
     found = [event.step_materialization_data.materialization for event in result.get_asset_materialization_events()]
-    return {each.asset_key.path[-1]: each.metadata["dagster/row_count"].value for each in found}
+    rows = {each.asset_key.path[-1]: each.metadata.get("dagster/row_count") for each in found}
+    return {name: count and count.value for name, count in rows.items()}
 
 
 def test_a_view_shows_how_many_rows_it_has_and_what_was_checked(look: Look, engine: Any, rows: Any) -> None:
@@ -44,11 +45,16 @@ def test_a_view_shows_how_many_rows_it_has_and_what_was_checked(look: Look, engi
     assert all(each.passed for each in checks)
 
 
-def test_a_view_that_is_not_there_is_said_and_fails_nothing(look: Look, engine: Any, rows: Any, caplog: Any) -> None:
-    rows("DROP VIEW gazelle.agenda")
-    result = look("agenda", "pianos_due")
+def test_a_view_that_is_not_there_is_said_and_keeps_no_other_from_being_checked(
+    look: Look, engine: Any, rows: Any
+) -> None:
+    rows("DROP VIEW gazelle.unpaid_invoices")
+    result = look("unpaid_invoices", "revenue_by_month")
     assert result.success
-    assert shown(result) == {"pianos_due": 0}
-    assert {each.asset_key.path[-1] for each in result.get_asset_check_evaluations()} == {"pianos_due"}
-    assert "gazelle.agenda is not there" in caplog.text
-    assert warehouse.migrate(engine) == ["view agenda"]
+    assert shown(result) == {"unpaid_invoices": None, "revenue_by_month": 0}
+    passed = {(each.asset_key.path[-1], each.passed) for each in result.get_asset_check_evaluations()}
+    assert passed == {("unpaid_invoices", False), ("revenue_by_month", True)}
+    told = {each.metadata["why"].value for each in result.get_asset_check_evaluations() if not each.passed}
+    assert len(told) == 1
+    assert "gazelle.unpaid_invoices is not there" in str(told)
+    assert warehouse.migrate(engine) == ["view unpaid_invoices"]
