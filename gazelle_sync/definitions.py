@@ -17,6 +17,7 @@ from gazelle_sync.partitions import find_months_ahead, months  # noqa: E402
 from gazelle_sync.resources import AlertsResource, GazelleResource, PostgresResource  # noqa: E402
 from gazelle_sync.schedules import hourly, nightly, weekly  # noqa: E402
 from gazelle_sync.sensors import deliver_alerts, forget_old_runs, renew_status_page, watch  # noqa: E402
+from gazelle_sync.view_assets import make_view_assets, make_view_checks  # noqa: E402
 
 load_files()
 settings = read_settings()
@@ -27,8 +28,16 @@ ahead = find_months_ahead(settings.var / LAST_DAYS, datetime.now(settings.zone).
 partitions = months(settings.history_start, settings.zone, ahead)
 
 defs = dg.Definitions(
-    assets=[make_source(settings), *mirrors(partitions, settings.tables), make_status_page(settings)],
-    asset_checks=checks(settings.tables.values(), settings.zone, settings.history_start),
+    assets=[
+        make_source(settings),
+        *mirrors(partitions, settings.tables),
+        *make_view_assets(settings.tables, settings.zone),
+        make_status_page(settings),
+    ],
+    asset_checks=[
+        *checks(settings.tables.values(), settings.zone, settings.history_start),
+        *make_view_checks(settings.tables, settings.zone),
+    ],
     jobs=[SYNC, HOURLY],
     schedules=[nightly(partitions, settings.tables), weekly(partitions), hourly(partitions)],
     sensors=[watch, deliver_alerts, renew_status_page, forget_old_runs],

@@ -100,7 +100,7 @@ class PostgresResource(ConfiguredResource):
         """The engine, after what the database lacks was added, once a run. Raises `warehouse.WarehouseError`."""
         engine = self.engine()
         if not self._migrated:
-            warehouse.prepare(engine)
+            warehouse.prepare(engine, zone=self.settings().zone)
             self._migrated = True
         return engine
 
@@ -114,7 +114,9 @@ class PostgresResource(ConfiguredResource):
             try:
                 asked = ask_account(client, self.engine(), self.settings().tables)
                 engine = self.migrate()
-                self._seen = warehouse.with_what_lacks(engine, lambda: remember(asked, engine))
+                self._seen = warehouse.with_what_lacks(
+                    engine, lambda: remember(asked, engine), zone=self.settings().zone
+                )
             except (GazelleError, Misconfigured) as error:
                 self._seen = error
         if isinstance(self._seen, Exception):
@@ -125,7 +127,9 @@ class PostgresResource(ConfiguredResource):
         """Table → the size of pages that worked last; asked for once a run. Raises `warehouse.WarehouseError`."""
         if self._page_sizes is None:
             engine = self.engine()
-            self._page_sizes = warehouse.with_what_lacks(engine, lambda: warehouse.read_page_sizes(engine))
+            self._page_sizes = warehouse.with_what_lacks(
+                engine, lambda: warehouse.read_page_sizes(engine), zone=self.settings().zone
+            )
         return self._page_sizes
 
 

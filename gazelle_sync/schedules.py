@@ -22,6 +22,7 @@ from gazelle_sync.jobs import HOURLY, SYNC, nightly_tags, range_tags
 from gazelle_sync.partitions import coming_months, whole_range
 from gazelle_sync.resources import PostgresResource
 from gazelle_sync.tables import Cadence, Table
+from gazelle_sync.view_assets import find_shown
 
 NIGHTLY_AT = time(2)
 SUNDAY = 6
@@ -43,7 +44,10 @@ def nightly(months: MonthlyPartitionsDefinition, tables: Mapping[str, Table]) ->
             name: table for name, table in tables.items() if table.every is Cadence.NIGHT or at.weekday() != SUNDAY
         }
         due = read_due(postgres, months, asked, at)
-        return RunRequest(asset_selection=[asset_key(name) for name in due.tables], tags=nightly_tags(due.months))
+        shown = find_shown(due.tables, tables)
+        return RunRequest(
+            asset_selection=[asset_key(name) for name in (*due.tables, *shown)], tags=nightly_tags(due.months)
+        )
 
     return nightly
 

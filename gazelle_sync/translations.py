@@ -985,6 +985,42 @@ TEXTS: dict[str, tuple[str, str]] = {
         "view {what}",
         "vue {what}",
     ),
+    "making_search": (
+        "Making the indexes for texts",
+        "La création des index de texte",
+    ),
+    "no_trigrams": (
+        "This server has no extension pg_trgm, which searching in texts by an index takes. All else works without.",
+        "Ce serveur n’a pas l’extension pg_trgm, qu’il faut pour chercher dans les textes par un index. Tout le reste fonctionne sans.",
+    ),
+    "trigrams_not_allowed": (
+        "The role may not make the extension pg_trgm. Run this as one who may, and then this command again: {mending}",
+        "Le rôle n’a pas le droit de créer l’extension pg_trgm. Exécutez ceci avec un rôle qui l’a, puis de nouveau cette commande : {mending}",
+    ),
+    "search_added": (
+        "added: an index for searching in {table} ({columns}). It took {seconds} s, and takes {megabytes} MB; new and changed texts cost a little more to write.",
+        "ajouté : un index pour chercher dans {table} ({columns}). Il a pris {seconds} s, et occupe {megabytes} Mo ; écrire un texte nouveau ou modifié coûte un peu plus.",
+    ),
+    "search_is_there": (
+        "The index for searching in {table} ({columns}) is there, and takes {megabytes} MB.",
+        "L’index pour chercher dans {table} ({columns}) existe, et occupe {megabytes} Mo.",
+    ),
+    "search_taken_back": (
+        "To be rid of it: {mending}",
+        "Pour s’en défaire : {mending}",
+    ),
+    "view_is_theirs": (
+        "left as it is: {view} is not of this version, and was made or altered by somebody. Drop it, and the next sync makes it anew.",
+        "laissée telle quelle : la vue {view} n’est pas de cette version, et quelqu’un l’a créée ou modifiée. Supprimez-la, et la prochaine synchronisation la recréera.",
+    ),
+    "view_is_not_there": (
+        "{view} is not there: what it reads is not as declared. `gazelle-sync migrate` says why.",
+        "{view} n’existe pas : ce qu’elle lit n’est pas conforme à sa déclaration. `gazelle-sync migrate` dit pourquoi.",
+    ),
+    "view_left_out": (
+        "left out: the view {view}. {why}",
+        "laissée de côté : la vue {view}. {why}",
+    ),
     "time_zone_of": (
         "a time zone for {what}",
         "fuseau horaire pour {what}",

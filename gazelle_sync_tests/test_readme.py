@@ -134,7 +134,7 @@ def test_both_languages_have_the_same_headings_code_tables_links_and_pictures() 
     assert [each for each in english if each not in other] == [each for each in french if each not in other]
 
 
-@pytest.mark.parametrize("page", ["README.fr.md", "docs/setup.fr.md"])
+@pytest.mark.parametrize("page", ["README.fr.md", "docs/setup.fr.md", "docs/readers.fr.md"])
 def test_french_has_no_break_spaces_where_its_typography_wants_them(page: str) -> None:
     prose = re.sub(
         r"```(?!\ngazelle_sync).*?```|`[^`\n]+`|\]\([^)]*\)", "x", (ROOT / page).read_text(), flags=re.DOTALL

@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from gazelle_sync.cli.check import check
+from gazelle_sync.cli.describe import describe
 from gazelle_sync.cli.dev import dev
 from gazelle_sync.cli.login import login
 from gazelle_sync.cli.migrate import migrate
@@ -22,5 +23,5 @@ def main() -> None:
     """Mirrors a Gazelle account into PostgreSQL."""
 
 
-for command in (sync, status, check, login, migrate, sandbox, dev):
+for command in (sync, status, check, login, migrate, describe, sandbox, dev):
     main.add_command(command)

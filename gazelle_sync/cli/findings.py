@@ -146,7 +146,7 @@ class Examination:
         """What a sync would add is no fault; what somebody made different is."""
         warehouse.check_column_types(self.engine)
         warehouse.check_leftovers(self.engine)
-        lacking = warehouse.list_missing(self.engine)
+        lacking = warehouse.list_missing(self.engine, zone=self.settings.zone)
         if not lacking:
             return self.say("as_declared")
         shown = ", ".join(lacking[:3]) + ("…" if len(lacking) > 3 else "")

@@ -37,6 +37,7 @@ from gazelle_sync.partitions import range_of_days, whole_range
 from gazelle_sync.schedules import NIGHTLY_AT
 from gazelle_sync.tables import Cadence, Table
 from gazelle_sync.translations import say
+from gazelle_sync.view_assets import find_shown
 
 # Nobody starts a run of this process again, though Dagster would say on its record that it means to.
 NEVER_RETRIED = {"dagster/max_retries": "0"}
@@ -144,7 +145,7 @@ def run_job(due: Due, *, read: str, nightly: bool, allow_mass_delete: bool) -> O
             result = defs.resolve_job_def(SYNC.name).execute_in_process(
                 instance=instance,
                 run_id=run_id,
-                asset_selection=[asset_key(name) for name in names],
+                asset_selection=[asset_key(name) for name in (*names, *find_shown(names, settings.tables))],
                 tags={**tags, **NEVER_RETRIED, READ_TAG: read},
                 run_config={
                     "ops": ops if allow_mass_delete else {},

@@ -324,8 +324,9 @@ class Table:
     that this one is downstream of in the graph: when one of them fails, this one is not read. A reference alone does
     not stop anything, as a placeholder takes the place of a missing parent. `hourly` tables are in the hourly job.
     `every` says which scheduled run reads the table. An account, or the key's owner, may have no access to an
-    `optional` one: that is said, and the rest runs. `group` is where it stands in the graph. `example` is a query
-    to begin with, which docs/tables.md shows.
+    `optional` one: that is said, and the rest runs. `indexes` are those of several columns, for what is asked often;
+    every relation has one of its own. `searched` texts get an index when somebody asks for it. `group` is where it
+    stands in the graph. `example` is a query to begin with, which docs/tables.md shows.
     """
 
     name: str
@@ -340,6 +341,8 @@ class Table:
     hourly: bool = False
     every: Cadence = Cadence.NIGHT
     optional: bool = False
+    indexes: tuple[tuple[str, ...], ...] = ()
+    searched: tuple[str, ...] = ()
     group: Group = Group.PEOPLE
     example: str = ""
 

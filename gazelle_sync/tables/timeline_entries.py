@@ -21,6 +21,9 @@ TIMELINE_ENTRIES = Table(
     ),
     partitioned_by="occurred_at",
     after=("appointments",),
+    # A client's history, the latest or the earliest of it first.
+    indexes=(("client_external_id", "occurred_at"),),
+    searched=("summary", "comment"),
     group=Group.CALENDAR,
     example="SELECT occurred_at, type, summary FROM gazelle.timeline_entries\n"
     "WHERE type LIKE 'SERVICE_ENTRY%' AND deleted_at IS NULL ORDER BY occurred_at DESC LIMIT 20",

@@ -38,12 +38,16 @@ from gazelle_sync.warehouse.report import LoadReport
 from gazelle_sync.warehouse.row_checks import RowCheck, count_rows_in_scope, row_checks, run_checks
 from gazelle_sync.warehouse.schema import SCHEMA
 from gazelle_sync.warehouse.scope import describe_scope
+from gazelle_sync.warehouse.search import SearchIndex, add_search
 from gazelle_sync.warehouse.sync_log import record_failure
 from gazelle_sync.warehouse.tokens import TokenTable
+from gazelle_sync.warehouse.view_checks import count_view_rows, view_checks
+from gazelle_sync.warehouse.views import VIEWS, View
 
 __all__ = [
     "DAYS_UNTIL_SETTLED",
     "SCHEMA",
+    "VIEWS",
     "Coverage",
     "Engine",
     "LoadReport",
@@ -53,9 +57,12 @@ __all__ = [
     "RefusedField",
     "RowCheck",
     "RunLine",
+    "SearchIndex",
     "TableStatus",
     "TokenTable",
+    "View",
     "WarehouseError",
+    "add_search",
     "changes_query",
     "check_column_types",
     "check_grants",
@@ -66,6 +73,7 @@ __all__ = [
     "check_server",
     "connect",
     "count_rows_in_scope",
+    "count_view_rows",
     "describe_scope",
     "detect_pooler",
     "has_table",
@@ -92,5 +100,6 @@ __all__ = [
     "row_checks",
     "run_checks",
     "scope_of",
+    "view_checks",
     "with_what_lacks",
 ]

@@ -4,7 +4,7 @@ What people added is theirs, so nothing is dropped, renamed or retyped. The comp
 revision files: a new declaration needs none, and a database of any earlier state arrives at the same shape.
 Whoever waits for a table to alter it holds up all who come to read it afterwards (PostgreSQL manual, "Explicit
 Locking"). So an addition waits for a moment only, lets go of all it has, and tries again after a pause.
-Keep out: the shape itself (`schema`, `views`), and rows (`load`).
+Keep out: the shape itself (`schema`), views (`view_migrations`), who may read (`protection`), and rows (`load`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import psycopg2
 import psycopg2.errors
@@ -33,7 +34,9 @@ from gazelle_sync.translations import say
 from gazelle_sync.warehouse import new_columns
 from gazelle_sync.warehouse.connection import NotThere, WarehouseError, fetch, transaction, with_retries
 from gazelle_sync.warehouse.locks import MIGRATION
-from gazelle_sync.warehouse.schema import OWNER_ONLY, SCHEMA, built_late, metadata
+from gazelle_sync.warehouse.protection import protect, read_roles
+from gazelle_sync.warehouse.schema import SCHEMA, built_late, metadata
+from gazelle_sync.warehouse.view_migrations import list_lacking_views, replace_views
 from gazelle_sync.warehouse.views import VIEWS
 
 logger = logging.getLogger(__name__)
@@ -42,7 +45,11 @@ T = TypeVar("T")
 # How the comments begin that we make on what may be somebody else's.
 SIGNATURE = "gazelle-sync "
 
-SUPABASE_ROLES = {"anon", "authenticated", "service_role"}
+# What decides how declarations become a database.
+CODE = ("schema.py", "migrations.py", "protection.py", "view_migrations.py")
+
+# The default of GAZELLE_TIMEZONE.
+DEFAULT_ZONE = ZoneInfo("America/Toronto")
 
 # How long an addition waits for a table, how long it then lets others in, and after how many seconds it gives up.
 LOCK_TIMEOUT = "1s"
@@ -81,10 +88,17 @@ class TableIsHeld(Exception):
         self.statement = statement
 
 
-def migrate(engine: sa.Engine, tables: Mapping[str, Table] = TABLES, *, loads_follow: bool = False) -> list[str]:
+def migrate(
+    engine: sa.Engine,
+    tables: Mapping[str, Table] = TABLES,
+    *,
+    loads_follow: bool = False,
+    zone: ZoneInfo | None = DEFAULT_ZONE,
+) -> list[str]:
     """Adds what the database lacks, under the migrations' lock. What was added, in words.
 
-    When `loads_follow`, foreign keys and indexes of tables without rows are left to their first load. Raises
+    When `loads_follow`, foreign keys and indexes of tables without rows are left to their first load. Views tell dates
+    in `zone`; without one they stay as they are. Raises
     `WarehouseError`, also when the server is older than PostgreSQL 15, and with the name of who holds a table that has
     to be altered, when it does so for longer than `PATIENCE`.
     """
@@ -98,14 +112,14 @@ def migrate(engine: sa.Engine, tables: Mapping[str, Table] = TABLES, *, loads_fo
                 fits = list(find_fits(shape, connection))
                 keys = list(find_unproved_keys(shape, connection))
                 if not fits:
-                    added += replace_views(connection)
+                    added += replace_views(connection, zone)
             done.extend(added)
             if fits:
                 # Rows are filled in a transaction that holds up no reader, and before one that does for a moment.
                 with start(engine) as connection:
                     fill_rows(connection, fits)
                 with start(engine) as connection:
-                    fitted = [*alter_columns(connection, fits), *replace_views(connection)]
+                    fitted = [*alter_columns(connection, fits), *replace_views(connection, zone)]
                 done.extend(fitted)
             if keys:
                 with start(engine) as connection:
@@ -138,30 +152,38 @@ def migrate(engine: sa.Engine, tables: Mapping[str, Table] = TABLES, *, loads_fo
     return done
 
 
-def prepare(engine: sa.Engine, tables: Mapping[str, Table] = TABLES, *, compare: bool = False) -> None:
+def prepare(
+    engine: sa.Engine,
+    tables: Mapping[str, Table] = TABLES,
+    *,
+    compare: bool = False,
+    zone: ZoneInfo | None = DEFAULT_ZONE,
+) -> None:
     """Makes the database ready for loads, as `migrate` does.
 
     The comparison is some thirty messages. Unless it is asked for, it is left out where an earlier one, with the same
     declarations, found nothing to add: the schema's comment says so. Raises `WarehouseError`.
     """
-    fingerprint = take_fingerprint(tables)
+    fingerprint = take_fingerprint(tables, zone)
     ((noted,),) = fetch(engine, "SELECT obj_description(to_regnamespace('gazelle'), 'pg_namespace')", {})[1]
     if noted == fingerprint and not compare:
         return
-    added = migrate(engine, tables, loads_follow=True)
-    # What was added now is looked at the next time. A comment that somebody else made is theirs.
-    if not added and noted != fingerprint and (noted is None or noted.startswith(SIGNATURE)):
+    added = migrate(engine, tables, loads_follow=True, zone=zone)
+    with engine.connect() as connection:
+        lacking = list_lacking_views(connection, zone)
+    # What was added now, or could not be, is looked at the next time. A comment that somebody else made is theirs.
+    if not added and not lacking and noted != fingerprint and (noted is None or noted.startswith(SIGNATURE)):
         with_retries(lambda: note_fingerprint(engine, fingerprint), say("preparing_the_tables"))
 
 
-def take_fingerprint(tables: Mapping[str, Table]) -> str:
+def take_fingerprint(tables: Mapping[str, Table], zone: ZoneInfo | None) -> str:
     """A digest of all that a database is compared with: the declarations, our own tables, the views, and this file.
 
     To make the shape itself, and its DDL, takes a quarter of a second.
     """
     # A function is shown with its address.
-    declared = re.sub(" at 0x[0-9a-f]+", "", f"{list(tables.values())} {VIEWS}")
-    code = [Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("schema.py", "migrations.py")]
+    declared = re.sub(" at 0x[0-9a-f]+", "", f"{list(tables.values())} {list(VIEWS.values())} {zone}")
+    code = [Path(__file__).with_name(name).read_text(encoding="utf-8") for name in CODE]
     return SIGNATURE + hashlib.sha256("\n".join([declared, *code]).encode()).hexdigest()[:12]
 
 
@@ -174,7 +196,13 @@ def note_fingerprint(engine: sa.Engine, fingerprint: str) -> None:
         logger.debug("The schema %s is another role's: it is compared with the declarations in each run.", SCHEMA)
 
 
-def with_what_lacks(engine: sa.Engine, work: Callable[[], T], tables: Mapping[str, Table] = TABLES) -> T:
+def with_what_lacks(
+    engine: sa.Engine,
+    work: Callable[[], T],
+    tables: Mapping[str, Table] = TABLES,
+    *,
+    zone: ZoneInfo | None = DEFAULT_ZONE,
+) -> T:
     """What `work` gives. Where it fails because something is not there, that is added, and it is done once more.
 
     Somebody may have dropped it since the comparison that the schema's comment tells of. Raises what `work` raises.
@@ -183,7 +211,7 @@ def with_what_lacks(engine: sa.Engine, work: Callable[[], T], tables: Mapping[st
         return work()
     except NotThere as error:
         logger.warning("%s", say("compared_again", why=error))
-        prepare(engine, tables, compare=True)
+        prepare(engine, tables, compare=True, zone=zone)
         return work()
 
 
@@ -248,16 +276,13 @@ def is_synced_at(addition: Any) -> bool:
     return isinstance(addition, ops.AddColumnOp) and addition.column.name == "synced_at"
 
 
-def read_roles(connection: sa.Connection) -> set[str]:
-    return set(connection.scalars(sa.text("SELECT rolname FROM pg_roles")))
-
-
-def list_missing(engine: sa.Engine, tables: Mapping[str, Table] = TABLES) -> list[str]:
-    """What a sync would add of tables, columns, indexes and constraints before it loads. Changes nothing."""
+def list_missing(
+    engine: sa.Engine, tables: Mapping[str, Table] = TABLES, *, zone: ZoneInfo | None = DEFAULT_ZONE
+) -> list[str]:
+    """What a sync would add of tables, columns, indexes, constraints and views before it loads. Changes nothing."""
     with engine.connect() as connection:
-        return [
-            describe_addition(addition) for addition in find_missing(metadata(tables), make_context(connection), True)
-        ]
+        added = find_missing(metadata(tables), make_context(connection), True)
+        return [*map(describe_addition, added), *list_lacking_views(connection, zone)]
 
 
 def make_context(connection: sa.Connection) -> MigrationContext:
@@ -464,52 +489,6 @@ def if_nothing_depends(connection: sa.Connection, statement: str, what: str) -> 
         logger.warning("%s", say("left_as_it_is", what=what, why=type(error.orig).__name__))
         return []
     return [what]
-
-
-def protect(connection: sa.Connection, name: str, roles: Iterable[str]) -> None:
-    """Row level security from the first moment; of Supabase's roles, only the service may read."""
-    table = f'{SCHEMA}."{name}"'
-    connection.execute(sa.text(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"))
-    if name == OWNER_ONLY:
-        connection.execute(sa.text(f"REVOKE ALL ON {table} FROM PUBLIC"))
-        for role in SUPABASE_ROLES & set(roles):
-            connection.execute(sa.text(f"REVOKE ALL ON {table} FROM {role}"))
-        return
-    restrict(connection, table, roles)
-    if "service_role" in roles:
-        connection.execute(sa.text(f"GRANT USAGE ON SCHEMA {SCHEMA} TO service_role"))
-        reads = f"CREATE POLICY service_role_reads ON {table} FOR SELECT TO service_role USING (true)"
-        connection.execute(sa.text(reads))
-
-
-def restrict(connection: sa.Connection, relation: str, roles: Iterable[str]) -> None:
-    """Takes back what default privileges may have given."""
-    for role in SUPABASE_ROLES & set(roles):
-        connection.execute(sa.text(f"REVOKE ALL ON {relation} FROM {role}"))
-    if "service_role" in roles:
-        connection.execute(sa.text(f"GRANT SELECT ON {relation} TO service_role"))
-
-
-def replace_views(connection: sa.Connection) -> list[str]:
-    roles = read_roles(connection)
-    return [line for name, query in VIEWS.items() for line in replace_view(connection, name, query, roles)]
-
-
-def replace_view(connection: sa.Connection, name: str, query: str, roles: Iterable[str]) -> list[str]:
-    """Makes a view, or makes it anew when its text is not the one that its comment has the digest of."""
-    view = f"{SCHEMA}.{name}"
-    digest = f"{SIGNATURE}{hashlib.sha256(query.encode()).hexdigest()[:12]}"
-    if connection.scalar(sa.text("SELECT obj_description(to_regclass(:view))"), {"view": view}) == digest:
-        return []
-    new = connection.scalar(sa.text("SELECT to_regclass(:view) IS NULL"), {"view": view})
-    # A colon would be taken for a parameter.
-    escaped = query.replace(":", "\\:")
-    connection.execute(sa.text(f"CREATE OR REPLACE VIEW {view} WITH (security_invoker = true) AS {escaped}"))
-    connection.execute(sa.text(f"COMMENT ON VIEW {view} IS '{digest}'"))
-    if new:
-        # Later, what people granted is theirs.
-        restrict(connection, view, roles)
-    return [say("view_named", what=name)]
 
 
 def describe_addition(addition: Any) -> str:
