@@ -3,7 +3,9 @@
 Keep out: SQL (`warehouse`), and what is read (`assets`).
 """
 
+import logging
 from datetime import datetime, timezone
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas
@@ -23,8 +25,14 @@ from gazelle_sync import warehouse
 from gazelle_sync.assets import Mirror, column_lineage
 from gazelle_sync.gazelle import GazelleError
 from gazelle_sync.partitions import whole_range
+from gazelle_sync.redaction import one_line
 from gazelle_sync.resources import PostgresResource
-from gazelle_sync.tables import TABLES, Scope
+from gazelle_sync.tables import TABLES, Scope, Table
+from gazelle_sync.translations import say
+
+logger = logging.getLogger(__name__)
+
+LONGEST_WHY = 300
 
 
 class PostgresIOManager(ConfigurableIOManager):
@@ -55,7 +63,12 @@ class PostgresIOManager(ConfigurableIOManager):
         )
         for warning in report.warnings:
             context.log.warning(f"{report.table}: {warning}")
-        sample = warehouse.read_sample(engine, table)
+        try:
+            sample = make_sample(engine, table)
+        except Exception as error:  # the load is committed, and this only decorates it
+            why = one_line(str(error), (), LONGEST_WHY) or type(error).__name__
+            logger.warning("%s", say("sample_not_read", table=table.name, why=why))
+            sample = {}
         context.add_output_metadata(
             {
                 "dagster/row_count": report.rows,
@@ -77,13 +90,7 @@ class PostgresIOManager(ConfigurableIOManager):
                 "page_sizes": ", ".join(map(str, report.page_sizes)) or "-",
                 **({"warnings": "\n".join(report.warnings)} if report.warnings else {}),
                 "seconds": round(report.seconds, 3),
-                "sample": MetadataValue.table(
-                    [
-                        TableRecord({str(name): to_cell(value) for name, value in row.items()})
-                        for _, row in sample.iterrows()
-                    ],
-                    TableSchema([TableColumn(str(name)) for name in sample.columns]),
-                ),
+                **sample,
                 "what changed": MetadataValue.md(f"```sql\n{warehouse.changes_query(context.run_id, table.name)}\n```"),
             }
         )
@@ -99,6 +106,13 @@ class PostgresIOManager(ConfigurableIOManager):
             window = context.asset_partitions_time_window
             scope = Scope(ZoneInfo(str(window.start.tzinfo)), window.start.date(), window.end.date())
         return warehouse.read(self.postgres.engine(), table, scope)
+
+
+def make_sample(engine: warehouse.Engine, table: Table) -> dict[str, MetadataValue[Any]]:
+    """A few rows, as metadata. Raises `WarehouseError`."""
+    sample = warehouse.read_sample(engine, table)
+    records = [TableRecord({str(name): to_cell(value) for name, value in row.items()}) for _, row in sample.iterrows()]
+    return {"sample": MetadataValue.table(records, TableSchema([TableColumn(str(name)) for name in sample.columns]))}
 
 
 def has_all_months(context: InputContext) -> bool:

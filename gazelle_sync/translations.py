@@ -129,6 +129,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "configuration",
         "configuration",
     ),
+    "check_files": (
+        "files",
+        "fichiers",
+    ),
     "check_api": (
         "Gazelle",
         "Gazelle",
@@ -1445,6 +1449,30 @@ TEXTS: dict[str, tuple[str, str]] = {
     "file_unusable": (
         "{path} can't be used: {why}.",
         "{path} est inutilisable : {why}.",
+    ),
+    "rehearsing": (
+        "Writing to the database",
+        "L’écriture dans la base de données",
+    ),
+    "only_readable": (
+        "The database may only be read: it is a replica, or Supabase made it so because its disk is nearly full. Make room or give it a larger disk (Settings, Compute and Disk), then run the sync again.",
+        "La base de données n’est accessible qu’en lecture : c’est une réplique, ou Supabase l’a ainsi réglée parce que son disque est presque plein. Faites de la place ou donnez-lui un plus grand disque (Settings, Compute and Disk), puis relancez la synchronisation.",
+    ),
+    "spool_unusable": (
+        "Rows wait in {folder} while Gazelle is read, and it can't be used: {why}. Make room there, or let TMPDIR name another folder. Nothing was changed for this table.",
+        "Les lignes attendent dans {folder} pendant la lecture de Gazelle, et ce dossier est inutilisable : {why}. Faites-y de la place, ou que TMPDIR désigne un autre dossier. Rien n’a été changé dans cette table.",
+    ),
+    "log_from_records": (
+        "What is told above of the tables that were loaded is Dagster's record of it: sync_log could not be read ({why})",
+        "Ce qui est dit plus haut des tables chargées vient des registres de Dagster : sync_log n’a pas pu être lu ({why})",
+    ),
+    "sample_not_read": (
+        "{table} is loaded; no sample of its rows could be read for the UI: {why}",
+        "{table} est chargée ; aucun échantillon de ses lignes n’a pu être lu pour l’interface : {why}",
+    ),
+    "not_verified": (
+        "{table} is loaded; its checks could not be made, and count as failed: {why}",
+        "{table} est chargée ; ses contrôles n’ont pas pu être faits et comptent comme échoués : {why}",
     ),
     "dagster_home_wrong": (
         "DAGSTER_HOME is not an absolute path of a folder that is there. Unset it, or set it to the project's folder.",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from gazelle_sync import warehouse
+from gazelle_sync.cli import places
 from gazelle_sync.cli.faults import describe_fault, log_traceback
 from gazelle_sync.environment import connections
 from gazelle_sync.environment import settings as environment
@@ -52,8 +53,8 @@ def examine(settings: Settings, say: Speech) -> Iterator[Finding]:
         ("check_rest", examination.check_rest_api),
     ):
         yield find(say(what), look) if database.good else Finding(say(what), False, say("not_checked"))
-    if settings.dagster_postgres_url:
-        yield find(say("check_records"), examination.check_records)
+    yield find(say("check_files"), lambda: places.check_files(settings))
+    yield find(say("check_records"), examination.check_records)
 
 
 def find(what: str, look: Callable[[], str]) -> Finding:
@@ -141,6 +142,8 @@ class Examination:
 
     def check_records(self) -> str:
         """Dagster listens to its database and sets options on its connections: neither passes a pooler."""
+        if not self.settings.dagster_postgres_url:
+            return places.check_records(self.settings)
         records = warehouse.connect(self.settings.dagster_postgres_url, variable="DAGSTER_POSTGRES_URL")
         mode = warehouse.detect_pooler(records)
         if mode:

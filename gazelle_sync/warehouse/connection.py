@@ -77,6 +77,7 @@ HINTS = {
     "23502": "look_for_leftovers",
     "23503": "look_for_leftovers",
     "23505": "look_for_leftovers",
+    "25006": "only_readable",
     "42501": "right_is_lacking",
     "53100": "disk_is_full",
     "57014": "took_too_long",

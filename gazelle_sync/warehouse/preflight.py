@@ -117,7 +117,24 @@ def check_privileges(engine: Engine) -> str:
     if hidden:
         mending = repeat_statement("ALTER TABLE gazelle.{} OWNER TO " + role, hidden)
         raise WarehouseError(say("rows_hidden", role=role, tables=", ".join(hidden), mending=mending))
+    rehearse_writing(engine)
     return say("role_named", role=role)
+
+
+def rehearse_writing(engine: Engine) -> None:
+    """Writes a megabyte where rows are staged, and drops it: a server can be read-only, or its disk full.
+
+    Raises `WarehouseError`.
+    """
+
+    def work() -> None:
+        with transaction(engine) as cursor:
+            cursor.execute(
+                "CREATE TEMP TABLE rehearsal ON COMMIT DROP AS "
+                "SELECT repeat(md5(number::text), 32) FROM generate_series(1, 1000) AS number"
+            )
+
+    with_retries(work, say("rehearsing"), attempts=1)
 
 
 def check_column_types(engine: Engine, tables: Mapping[str, Table] = TABLES) -> None:

@@ -32,6 +32,7 @@ LINES = {
         "row level security",
         "readers",
         "REST API",
+        "files",
     ],
     "fr": [
         "configuration",
@@ -44,6 +45,8 @@ LINES = {
         "sécurité des lignes",
         "lecteurs",
         "API REST",
+        "fichiers",
+        "registres de Dagster",
     ],
 }
 RECORDS = "Dagster's records"

@@ -223,3 +223,15 @@ def test_a_column_that_somebody_altered_to_another_type_is_told(
 def test_a_type_that_holds_as_much_is_no_fault(check: Check, owner: Owner, migrated: Engine) -> None:
     owner("ALTER TABLE gazelle.pianos ALTER make TYPE varchar, ALTER year TYPE bigint")
     assert check()["tables"] == (True, "as declared")
+
+
+def test_a_database_that_may_only_be_read_is_told_before_a_sync_fails_in_it(check, owner, emptied: Server):
+    name = emptied.url().rpartition("/")[2].partition("?")[0]
+    owner(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    try:
+        good, text = check()["privileges"]
+    finally:
+        owner("SET default_transaction_read_only = off", f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    assert not good
+    assert "Writing to the database failed after 1 attempts" in text
+    assert "The database may only be read: it is a replica" in text
