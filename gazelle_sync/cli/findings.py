@@ -21,6 +21,8 @@ from gazelle_sync.translations import Speech
 
 # Seconds. Whoever asks for a check waits in front of it, and a run's patience is longer.
 PATIENCE = 10.0
+# Where `dagster_storage` keeps Dagster's records in PostgreSQL; importing that takes a second.
+RECORDS_SCHEMA = "dagster"
 # Seconds. Tokens are renewed five minutes before they expire, and schedules go by the minute.
 MOST_SKEW = 60.0
 
@@ -135,6 +137,7 @@ class Examination:
 
     def check_readers(self) -> str:
         warehouse.check_grants(self.engine)
+        warehouse.check_bystanders(self.engine)
         return self.say("nobody_else")
 
     def check_rest_api(self) -> str:
@@ -148,6 +151,7 @@ class Examination:
         mode = warehouse.detect_pooler(records)
         if mode:
             raise Misconfigured(self.say("records_through_pooler", mode=mode))
+        warehouse.check_schema_rights(records, RECORDS_SCHEMA, variable="DAGSTER_POSTGRES_URL")
         return self.say("direct")
 
 

@@ -44,7 +44,7 @@ def installed(bare: pytest.MonkeyPatch) -> Iterator[Settings]:
 def somebody_else(installed: Settings) -> Iterator[None]:
     """All of it is root's, and another user looks. The folders of temporary files are everybody's."""
     installed.root.chmod(0o755)
-    for path in installed.var.rglob("*"):
+    for path in (installed.var, *installed.var.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     os.seteuid(NOBODY)
     yield
