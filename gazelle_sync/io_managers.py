@@ -3,6 +3,7 @@
 Keep out: SQL (`warehouse`), and what is read (`assets`).
 """
 
+import logging
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
@@ -26,12 +27,16 @@ from gazelle_sync import warehouse
 from gazelle_sync.assets import Mirror, column_lineage
 from gazelle_sync.gazelle import GazelleError
 from gazelle_sync.partitions import days_in, note_last_day
+from gazelle_sync.redaction import one_line
 from gazelle_sync.resources import PostgresResource
-from gazelle_sync.tables import TABLES, Scope
+from gazelle_sync.tables import TABLES, Scope, Table
 from gazelle_sync.translations import say
+
+logger = logging.getLogger(__name__)
 
 # Below var/: how far ahead each dated table's records are.
 LAST_DAYS = "last_days"
+LONGEST_WHY = 300
 
 
 class PostgresIOManager(ConfigurableIOManager):
@@ -64,9 +69,14 @@ class PostgresIOManager(ConfigurableIOManager):
             context.log.warning(f"{report.table}: {warning}")
         # Dagster would take every load for a change, and all that is read after this table for out of date.
         context.step_context.set_data_version(context.asset_key, DataVersion(report.version))
-        if last := warehouse.read_last_day(engine, table):
-            note_last_day(self.postgres.settings().var / LAST_DAYS, table.name, last)
-        sample = warehouse.read_sample(engine, table)
+        sample: dict[str, MetadataValue[Any]] = {}
+        try:
+            if last := warehouse.read_last_day(engine, table):
+                note_last_day(self.postgres.settings().var / LAST_DAYS, table.name, last)
+            sample = make_sample(engine, table)
+        except Exception as error:  # the load is committed, and this only decorates it
+            why = one_line(str(error), (), LONGEST_WHY) or type(error).__name__
+            logger.warning("%s", say("sample_not_read", table=table.name, why=why))
         context.add_output_metadata(
             {
                 "dagster/row_count": report.rows,
@@ -95,13 +105,7 @@ class PostgresIOManager(ConfigurableIOManager):
             context,
             {
                 "dagster/column_lineage": column_lineage(table),
-                "sample": MetadataValue.table(
-                    [
-                        TableRecord({str(name): to_cell(value) for name, value in row.items()})
-                        for _, row in sample.iterrows()
-                    ],
-                    TableSchema([TableColumn(str(name)) for name in sample.columns]),
-                ),
+                **sample,
                 "what changed": MetadataValue.md(f"```sql\n{warehouse.changes_query(context.run_id, table.name)}\n```"),
             },
         )
@@ -129,6 +133,13 @@ class PostgresIOManager(ConfigurableIOManager):
             days = days_in(months, context.asset_partition_key_range)
             scope = Scope(ZoneInfo(months.timezone), *days) if days else None
         return warehouse.read(self.postgres.engine(), table, scope)
+
+
+def make_sample(engine: warehouse.Engine, table: Table) -> dict[str, MetadataValue[Any]]:
+    """A few rows, as metadata. Raises `WarehouseError`."""
+    sample = warehouse.read_sample(engine, table)
+    records = [TableRecord({str(name): to_cell(value) for name, value in row.items()}) for _, row in sample.iterrows()]
+    return {"sample": MetadataValue.table(records, TableSchema([TableColumn(str(name)) for name in sample.columns]))}
 
 
 def to_cell(value: object) -> str | int | float | bool | None:

@@ -145,6 +145,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "configuration",
         "configuration",
     ),
+    "check_files": (
+        "files",
+        "fichiers",
+    ),
     "check_api": (
         "Gazelle",
         "Gazelle",
@@ -332,11 +336,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "table_is_off": (
         "GAZELLE_TABLES_OFF names {names}: take it out there, or leave out --table {names}.",
-        "GAZELLE_TABLES_OFF nomme {names} : retirez-la de cette variable, ou n’indiquez pas --table {names}.",
+        "GAZELLE_TABLES_OFF nomme {names} : retirez-la de cette variable, ou n’indiquez pas --table {names}.",
     ),
     "tables_off": (
         "Off, by GAZELLE_TABLES_OFF: {names}. They are not read, and keep what they hold.",
-        "Désactivées par GAZELLE_TABLES_OFF : {names}. Elles ne sont pas lues et gardent ce qu’elles contiennent.",
+        "Désactivées par GAZELLE_TABLES_OFF : {names}. Elles ne sont pas lues et gardent ce qu’elles contiennent.",
     ),
     "language_unknown": (
         "GAZELLE_SYNC_LANG={value} is not a language of this command: en or fr.",
@@ -349,6 +353,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "database_not_set": (
         "SUPABASE_DB_URL is not set, though Gazelle is configured. Set it to the database's connection string, or unset every GAZELLE_ variable to use the bundled sandbox and database.",
         "SUPABASE_DB_URL n’est pas définie, alors que Gazelle est configuré. Donnez-lui la chaîne de connexion de la base de données, ou retirez toutes les variables GAZELLE_ pour utiliser le bac à sable et la base fournis.",
+    ),
+    "database_of_old_service": (
+        "SUPABASE_DB_URL is not set. SUPABASE_URL and SUPABASE_KEY, which are, are for REST and not used: copy the session pooler's string from the dashboard (Connect). For this project it is postgresql://postgres.{project}:<password>@<region>.pooler.supabase.com:5432/postgres. docs/setup.md has what else comes along from the old service.",
+        "SUPABASE_DB_URL n’est pas définie. SUPABASE_URL et SUPABASE_KEY, qui le sont, servent à REST et ne sont pas utilisées : copiez la chaîne du pooler de session depuis le tableau de bord (Connect). Pour ce projet, c’est postgresql://postgres.{project}:<password>@<region>.pooler.supabase.com:5432/postgres. docs/setup.fr.md dit ce qui suit de l’ancien service.",
     ),
     "credentials_not_set": (
         "Gazelle's credentials are not set, though a database is. Set GAZELLE_API_KEY, or GAZELLE_CLIENT_ID and GAZELLE_CLIENT_SECRET, or unset SUPABASE_DB_URL and GAZELLE_BASE_URL to use the bundled services.",
@@ -489,8 +497,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Le nouveau jeton OAuth n’a pas pu être enregistré ({why}) ; nouvel essai dans {seconds} s.",
     ),
     "grant_refused": (
-        "Gazelle refused the OAuth grant ({grant}): it is spent or revoked, or GAZELLE_CLIENT_ID and GAZELLE_CLIENT_SECRET are not this app's. Run `gazelle-sync login`.",
-        "Gazelle a refusé l’autorisation OAuth ({grant}) : elle a déjà servi ou a été révoquée, ou GAZELLE_CLIENT_ID et GAZELLE_CLIENT_SECRET ne sont pas ceux de cette application. Lancez `gazelle-sync login`.",
+        "Gazelle refused the OAuth grant ({grant}): it is spent or revoked, or GAZELLE_CLIENT_ID and GAZELLE_CLIENT_SECRET are not this app's. Another program that shares the token, such as the old service, may have used it: stop that one first, or use a key. Run `gazelle-sync login`.",
+        "Gazelle a refusé l’autorisation OAuth ({grant}) : elle a déjà servi ou a été révoquée, ou GAZELLE_CLIENT_ID et GAZELLE_CLIENT_SECRET ne sont pas ceux de cette application. Un autre programme qui partage le jeton, comme l’ancien service, l’a peut-être utilisé : arrêtez-le d’abord, ou prenez une clé. Lancez `gazelle-sync login`.",
     ),
     "nobody_authorized": (
         "Nobody authorized gazelle-sync within {minutes} minutes. Run `gazelle-sync login` again.",
@@ -890,8 +898,44 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Par les poolers de Supabase, l’utilisateur est role.projet, par exemple postgres.abcdefghijklmnopqrst.",
     ),
     "wrong_password": (
-        "The user or the password in SUPABASE_DB_URL is wrong. Supabase shows a password once: reset it in the database settings. Characters such as @ / : # in it are written %40 %2F %3A %23.",
-        "L’utilisateur ou le mot de passe de SUPABASE_DB_URL est faux. Supabase ne montre un mot de passe qu’une fois : réinitialisez-le dans les réglages de la base. Les caractères comme @ / : # s’y écrivent %40 %2F %3A %23.",
+        "The user or the password in SUPABASE_DB_URL is wrong. Supabase shows a password once: reset it in the database settings. Characters such as @ / : # in it are written %40 %2F %3A %23. Right after a reset, a pooler may still refuse the first connection: try once more.",
+        "L’utilisateur ou le mot de passe de SUPABASE_DB_URL est faux. Supabase ne montre un mot de passe qu’une fois : réinitialisez-le dans les réglages de la base. Les caractères comme @ / : # s’y écrivent %40 %2F %3A %23. Juste après une réinitialisation, un pooler peut encore refuser la première connexion : réessayez.",
+    ),
+    "wrong_password_of_role": (
+        "The user or the password in the connection string is wrong. It is a role of your own, which the dashboard does not reset: as postgres, run ALTER ROLE … PASSWORD '…'. Characters such as @ / : # in it are written %40 %2F %3A %23. Right after a change, a pooler may still refuse the first connection: try once more.",
+        "L’utilisateur ou le mot de passe de la chaîne de connexion est faux. C’est un rôle à vous, que le tableau de bord ne réinitialise pas : en tant que postgres, exécutez ALTER ROLE … PASSWORD '…'. Les caractères comme @ / : # s’y écrivent %40 %2F %3A %23. Juste après un changement, un pooler peut encore refuser la première connexion : réessayez.",
+    ),
+    "pooler_project": (
+        "The pooler knows no such project, or no such role in it: copy the string anew from the dashboard (Connect), whose host names the region, and look whether the project is paused.",
+        "Le pooler ne connaît pas ce projet, ou pas ce rôle : copiez de nouveau la chaîne depuis le tableau de bord (Connect), dont l’hôte nomme la région, et vérifiez que le projet n’est pas en pause.",
+    ),
+    "pooler_address": (
+        "The project's network restrictions do not let this machine's address in: add it in the database settings (Network restrictions).",
+        "Les restrictions réseau du projet n’acceptent pas l’adresse de cette machine : ajoutez-la dans les réglages de la base (Network restrictions).",
+    ),
+    "pooler_login": (
+        "The pooler could not ask the database for this role: look whether the project is paused or its database restarts, and whether the role is there and may log in.",
+        "Le pooler n’a pas pu interroger la base sur ce rôle : vérifiez que le projet n’est pas en pause et que la base ne redémarre pas, et que le rôle existe et peut se connecter.",
+    ),
+    "pooler_full": (
+        "All places of the session pooler are taken: end what else is connected, or use port 6543 of the same host, or give the pool more places in the database settings.",
+        "Toutes les places du pooler de session sont prises : fermez d’autres connexions, ou prenez le port 6543 du même hôte, ou donnez plus de places au pool dans les réglages de la base.",
+    ),
+    "options_dropped": (
+        "{variable} has options of another program, which are left out: {options}",
+        "{variable} contient des options d’un autre programme, qui sont laissées de côté : {options}",
+    ),
+    "database_not_utf8": (
+        "The database is encoded in {encoding}, which has no room for every name and note. Make another one, and let SUPABASE_DB_URL name it: {mending}",
+        "La base de données est encodée en {encoding}, qui ne peut pas contenir chaque nom et chaque note. Créez-en une autre, et que SUPABASE_DB_URL la désigne : {mending}",
+    ),
+    "not_the_owner": (
+        "The next sync has to add to {tables}, which only the owner may, and {role} is not. As a superuser or as the owner, run: {mending}",
+        "La prochaine synchronisation doit compléter {tables}, ce que seul le propriétaire peut faire, et {role} ne l’est pas. En tant que superutilisateur ou propriétaire, exécutez : {mending}",
+    ),
+    "may_not_make_schema": (
+        "The role {role} of {variable} may not make tables in the schema {schema} of {database}. As the owner, run: {mending}",
+        "Le rôle {role} de {variable} ne peut pas créer de tables dans le schéma {schema} de {database}. En tant que propriétaire, exécutez : {mending}",
     ),
     "address_not_let_in": (
         "The server wants TLS, or does not let this address in: look at its network restrictions.",
@@ -1073,6 +1117,18 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{what}, and no policy says that they should. As the owner, run: {mending}",
         "{what}, et aucune politique ne le prévoit. En tant que propriétaire, exécutez : {mending}",
     ),
+    "may_do": (
+        "{role} may {what} on {on}",
+        "{role} a {what} sur {on}",
+    ),
+    "reads_through": (
+        "{roles} read our tables through the view {view}, which shows every row",
+        "{roles} lisent nos tables à travers la vue {view}, qui montre chaque ligne",
+    ),
+    "would_publish": (
+        "{who}, without a policy, and this would add {columns}: personal data that they could read from then on. Nothing was changed. As the owner, run (who read until now, needs a policy): {mending} Or accept it as it is: gazelle-sync migrate --accept-readers",
+        "{who}, sans politique, et ceci ajouterait {columns} : des données personnelles qui deviendraient lisibles pour eux. Rien n’a été changé. En tant que propriétaire, exécutez (qui lisait jusqu’ici a besoin d’une politique) : {mending} Ou acceptez l’état actuel : gazelle-sync migrate --accept-readers",
+    ),
     "rest_not_served": (
         "The REST API does not serve the schema {schema}, only {others}. Add it to the exposed schemas in Supabase's API settings, or run: {mending}",
         "L’API REST ne sert pas le schéma {schema}, seulement {others}. Ajoutez-le aux schémas exposés dans les réglages API de Supabase, ou exécutez : {mending}",
@@ -1132,7 +1188,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "nothing_counted": (
         "this key may not read the table, so there is nothing to count",
-        "cette clé ne peut pas lire la table : il n’y a rien à compter",
+        "cette clé ne peut pas lire la table : il n’y a rien à compter",
     ),
     "list_not_proved": (
         "the list could not be proved whole in {reads} reads, so nothing was marked as deleted: {seen} of {expected} records seen; {doubts}",
@@ -1648,6 +1704,30 @@ TEXTS: dict[str, tuple[str, str]] = {
     "file_unusable": (
         "{path} can't be used: {why}.",
         "{path} est inutilisable : {why}.",
+    ),
+    "rehearsing": (
+        "Writing to the database",
+        "L’écriture dans la base de données",
+    ),
+    "only_readable": (
+        "The database may only be read: it is a replica, or Supabase made it so because its disk is nearly full. Make room or give it a larger disk (Settings, Compute and Disk), then run the sync again.",
+        "La base de données n’est accessible qu’en lecture : c’est une réplique, ou Supabase l’a ainsi réglée parce que son disque est presque plein. Faites de la place ou donnez-lui un plus grand disque (Settings, Compute and Disk), puis relancez la synchronisation.",
+    ),
+    "spool_unusable": (
+        "Rows wait in {folder} while Gazelle is read, and it can't be used: {why}. Make room there, or let TMPDIR name another folder. Nothing was changed for this table.",
+        "Les lignes attendent dans {folder} pendant la lecture de Gazelle, et ce dossier est inutilisable : {why}. Faites-y de la place, ou que TMPDIR désigne un autre dossier. Rien n’a été changé dans cette table.",
+    ),
+    "log_from_records": (
+        "What is told above of the tables that were loaded is Dagster's record of it: sync_log could not be read ({why})",
+        "Ce qui est dit plus haut des tables chargées vient des registres de Dagster : sync_log n’a pas pu être lu ({why})",
+    ),
+    "sample_not_read": (
+        "{table} is loaded; no sample of its rows could be read for the UI: {why}",
+        "{table} est chargée ; aucun échantillon de ses lignes n’a pu être lu pour l’interface : {why}",
+    ),
+    "not_verified": (
+        "{table} is loaded; its checks could not be made, and count as failed: {why}",
+        "{table} est chargée ; ses contrôles n’ont pas pu être faits et comptent comme échoués : {why}",
     ),
     "dagster_home_wrong": (
         "DAGSTER_HOME is not an absolute path of a folder that is there. Unset it, or set it to the project's folder.",

@@ -6,6 +6,7 @@ Exit codes: 0 done, warnings included; 1 failed; 2 misconfigured. Keep out: anyt
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import sys
@@ -21,11 +22,14 @@ from rich.console import Console
 from rich.text import Text
 
 from gazelle_sync.cli.faults import describe_fault, log_traceback
-from gazelle_sync.cli.telling import tell_what_is_left
+from gazelle_sync.cli.telling import tell_of, tell_what_is_left
 from gazelle_sync.environment import settings as environment
-from gazelle_sync.environment.settings import Misconfigured, load_files, read_settings
+from gazelle_sync.environment.settings import Misconfigured, load_files, read_settings, read_what_can_be
 from gazelle_sync.redaction import PlainError, make_printable
 from gazelle_sync.translations import Speech
+
+# Commands that nobody waits in front of: what keeps one from beginning is told to people, too.
+UNATTENDED = ("sync",)
 
 DATE = click.DateTime(["%Y-%m-%d"])
 PORT = click.IntRange(1, 65535)
@@ -60,6 +64,8 @@ def configured(command: Callable[..., int | None]) -> Callable[..., None]:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="replace")
+        # A log that can't be written is no reason to show a person a traceback.
+        logging.raiseExceptions = False
         # What is written here is for its owner: Dagster's records have samples of rows in them.
         os.umask(0o077)
         settings = None
@@ -75,6 +81,8 @@ def configured(command: Callable[..., int | None]) -> Callable[..., None]:
                 log_traceback(environment.ROOT, error)
             click.echo(f"gazelle-sync: {describe_fault(error)}", err=True)
             code = 2 if isinstance(error, Misconfigured) else 1
+            if settings is None and context.info_name in UNATTENDED:
+                tell_of(read_what_can_be(), error)
         if settings:
             tell_what_is_left(settings)
         sys.exit(code)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from gazelle_sync import warehouse
+from gazelle_sync.cli import places
 from gazelle_sync.cli.faults import describe_fault, log_traceback
 from gazelle_sync.environment import connections
 from gazelle_sync.environment import settings as environment
@@ -20,6 +21,8 @@ from gazelle_sync.translations import Speech
 
 # Seconds. Whoever asks for a check waits in front of it, and a run's patience is longer.
 PATIENCE = 10.0
+# Where `dagster_storage` keeps Dagster's records in PostgreSQL; importing that takes a second.
+RECORDS_SCHEMA = "dagster"
 # Seconds. Tokens are renewed five minutes before they expire, and schedules go by the minute.
 MOST_SKEW = 60.0
 # What Gazelle may say of who asks, and of the account.
@@ -58,8 +61,8 @@ def examine(settings: Settings, say: Speech) -> Iterator[Finding]:
         ("check_rest", examination.check_rest_api),
     ):
         yield find(say(what), look) if database.good else Finding(say(what), False, say("not_checked"))
-    if settings.dagster_postgres_url:
-        yield find(say("check_records"), examination.check_records)
+    yield find(say("check_files"), lambda: places.check_files(settings))
+    yield find(say("check_records"), examination.check_records)
 
 
 def find(what: str, look: Callable[[], str]) -> Finding:
@@ -158,6 +161,7 @@ class Examination:
 
     def check_readers(self) -> str:
         warehouse.check_grants(self.engine)
+        warehouse.check_bystanders(self.engine)
         return self.say("nobody_else")
 
     def check_rest_api(self) -> str:
@@ -165,10 +169,13 @@ class Examination:
 
     def check_records(self) -> str:
         """Dagster listens to its database and sets options on its connections: neither passes a pooler."""
+        if not self.settings.dagster_postgres_url:
+            return places.check_records(self.settings)
         records = warehouse.connect(self.settings.dagster_postgres_url, variable="DAGSTER_POSTGRES_URL")
         mode = warehouse.detect_pooler(records)
         if mode:
             raise Misconfigured(self.say("records_through_pooler", mode=mode))
+        warehouse.check_schema_rights(records, RECORDS_SCHEMA, variable="DAGSTER_POSTGRES_URL")
         return self.say("direct")
 
 

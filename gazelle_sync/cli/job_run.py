@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta, timezone
 from functools import partial
 from typing import Any, TypeVar
 
-from dagster import ConfigurableResource, DagsterInstance
+from dagster import ConfigurableResource, DagsterEvent, DagsterInstance
 
 # Dagster has no public names for where a run's job comes from, and gives none to a run within this process.
 from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
@@ -52,13 +52,15 @@ Resource = TypeVar("Resource", bound=ConfigurableResource[Any])
 class Outcome:
     """What a run did: its lines of `sync_log`, the tables that were not run, and the failures that have no line there.
 
-    A failure is the reason, by the table or the job that failed.
+    `unknown` are tables that failed before a line could be written, or whose line can't be read. A failure is the
+    reason, by the table or the job that failed. Where the log can't be read, the lines are Dagster's records of it.
 
     `not_looked_at` is why what there is to tell people of could not be found out, None when it was.
     """
 
     success: bool
     log: list[dict[str, Any]]
+    unknown: list[str]
     not_run: list[str]
     failures: dict[str, str]
     interrupted: bool = False
@@ -155,26 +157,44 @@ def run_job(due: Due, *, read: str, nightly: bool, allow_mass_delete: bool) -> O
                 raise_on_error=False,
             )
         not_looked_at = look_back(instance)
-    try:
-        with initialize(postgres) as database:
-            log = warehouse.read_run_log(database.engine(), result.run_id)
-    except warehouse.WarehouseError:
-        log = []
-    logged = {line["table_name"] for line in log}
     # A run fails because a step did, and then has nothing to add; or before any step.
     failed = [event for event in result.all_events if event.is_step_failure]
     failed = failed or [event for event in result.all_events if event.is_run_failure]
     failures = {table_of(event.step_key) or SYNC.name: reason_of_event(event) for event in failed}
     if any(is_caused_by(event, AnotherAccount) for event in failed):
         raise AnotherAccount(next(iter(failures.values())))
+    try:
+        with initialize(postgres) as database:
+            log = warehouse.read_run_log(database.engine(), result.run_id)
+    except Exception as error:
+        if not isinstance(error, warehouse.WarehouseError):
+            log_traceback(settings.root, error)
+        log = make_lines(result.all_events)
+        if log:
+            failures["sync_log"] = say("log_from_records", why=describe_fault(error))
+    logged = {line["table_name"]: line["status"] for line in log}
     return Outcome(
         result.success,
         log,
-        not_run=[name for name in names if name not in logged],
-        failures={about: why for about, why in failures.items() if about not in logged},
+        unknown=[name for name in names if name not in logged and name in failures],
+        not_run=[name for name in names if name not in logged and name not in failures],
+        # What failed after a table was committed is not in the table's own line.
+        failures={about: why for about, why in failures.items() if logged.get(about) != "error"},
         interrupted=any(is_interruption(event) for event in failed),
         not_looked_at=not_looked_at,
     )
+
+
+def make_lines(events: Sequence[DagsterEvent]) -> list[dict[str, Any]]:
+    """What the log has of the tables that were loaded, made of what Dagster recorded of each."""
+    lines = []
+    for event in events:
+        if event.is_step_materialization and event.asset_key:
+            told = {
+                name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()
+            }
+            lines.append({**told, "table_name": event.asset_key.path[-1], "error": told.get("warnings")})
+    return lines
 
 
 def look_back(instance: DagsterInstance) -> str | None:

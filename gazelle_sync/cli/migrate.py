@@ -16,8 +16,9 @@ PATIENCE = 10.0
 
 @click.command()
 @click.option("--search", is_flag=True, help="Also indexes for searching in texts; says what they cost.")
+@click.option("--accept-readers", is_flag=True, help="Add personal columns also to tables that the public may read.")
 @configured
-def migrate(settings: Settings, say: Speech, search: bool) -> None:
+def migrate(settings: Settings, say: Speech, search: bool, accept_readers: bool) -> None:
     """Adds to the database what it lacks. A sync does so too; nothing is ever dropped or renamed."""
     from gazelle_sync import warehouse  # noqa: PLC0415
     from gazelle_sync.environment import connections  # noqa: PLC0415
@@ -30,7 +31,7 @@ def migrate(settings: Settings, say: Speech, search: bool) -> None:
         # Gazelle may be away: nothing of any account is written here.
         with contextlib.suppress(GazelleError), contextlib.closing(client):
             ask_account(client, engine)
-    done = warehouse.migrate(engine, zone=settings.zone)
+    done = warehouse.migrate(engine, zone=settings.zone, accept_readers=accept_readers)
     for what in done:
         click.echo(say("added", what=what))
     if not done:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
 from rich.table import Table
 
 from gazelle_sync.cli.command import DATE, configured, freeze_imports, make_screen
@@ -62,13 +62,19 @@ def sync(
             console.print(say("not_due"))
             return 0
         due = job_run.find_due(tables, full=full, days=days)
-    with tell_of_failure(settings), show_progress(console, say):
-        read = job_run.describe_read(tables, full=full, days=days)
-        # A person at a terminal is no timer: nobody waits for this run's sign of life.
-        is_by_hand = sys.stdin is not None and sys.stdin.isatty() and not if_due
-        nightly = plain and not is_by_hand
-        outcome = job_run.run_job(due, read=read, nightly=nightly, allow_mass_delete=allow_mass_delete)
-    console.print(make_summary(outcome.log, outcome.not_run, say))
+        with show_progress(console, say):
+            read = job_run.describe_read(tables, full=full, days=days)
+            # A person at a terminal is no timer: nobody waits for this run's sign of life.
+            is_by_hand = sys.stdin is not None and sys.stdin.isatty() and not if_due
+            nightly = plain and not is_by_hand
+            outcome = job_run.run_job(due, read=read, nightly=nightly, allow_mass_delete=allow_mass_delete)
+        show_outcome(console, outcome, say)
+    tell(settings, interrupted=outcome.interrupted)
+    return 0 if outcome.success else 1
+
+
+def show_outcome(console: Console, outcome: Outcome, say: Speech) -> None:
+    console.print(make_summary(outcome, say))
     for line in outcome.log:
         if line["deleted"] or line["restored"]:
             console.print(say("gone", table=line["table_name"], deleted=line["deleted"], restored=line["restored"]))
@@ -80,8 +86,6 @@ def sync(
         console.print(say("not_looked_at", why=outcome.not_looked_at), markup=False, style="yellow")
     warned = any(line["status"] == "warning" for line in outcome.log)
     console.print(say("failed" if not outcome.success else "done_with_warnings" if warned else "done"))
-    tell(settings, interrupted=outcome.interrupted)
-    return 0 if outcome.success else 1
 
 
 def parse_days(full: bool, first: datetime | None, last: datetime | None) -> tuple[date, date] | None:
@@ -109,13 +113,13 @@ def group_reasons(outcome: Outcome) -> dict[tuple[str, str], list[str]]:
     return reasons
 
 
-def make_summary(log: Sequence[dict[str, Any]], not_run: Sequence[str], say: Speech) -> Table:
+def make_summary(outcome: Outcome, say: Speech) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column(say("table"))
     for name in (*COUNTS, "seconds"):
         table.add_column(say(name), justify="right")
     table.add_column(say("status"))
-    for line in log:
+    for line in outcome.log:
         table.add_row(
             line["table_name"],
             *(str(line[name]) for name in COUNTS),
@@ -123,6 +127,7 @@ def make_summary(log: Sequence[dict[str, Any]], not_run: Sequence[str], say: Spe
             say(line["status"]),
             style={"error": "red", "warning": "yellow"}.get(line["status"], ""),
         )
-    for name in not_run:
-        table.add_row(name, *[""] * (len(COUNTS) + 1), say("skipped"), style="dim")
+    for names, status, style in ((outcome.unknown, "error", "red"), (outcome.not_run, "skipped", "dim")):
+        for name in names:
+            table.add_row(name, *[""] * (len(COUNTS) + 1), say(status), style=style)
     return table

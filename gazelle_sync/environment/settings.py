@@ -223,6 +223,23 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     return settings
 
 
+def read_what_can_be(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of an environment that `read_settings` refuses, each that is wrong as if it were unset.
+
+    To tell people of it; nothing may be read from Gazelle or written to a database with these.
+    """
+    given: dict[str, Any] = {}
+    for field in fields():
+        parse, default = field.metadata["parse"], field.metadata["default"]
+        try:
+            given[field.name] = parse(environ.get(field.metadata["variable"]) or default)
+        except Misconfigured:
+            given[field.name] = parse(default)
+    settings = Settings(**given, root=ROOT)
+    hide(*settings.secrets)
+    return settings
+
+
 def is_nothing_chosen(environ: Mapping[str, str]) -> bool:
     """Whether the bundled services serve."""
     return not any(environ.get(name) for name in CHOSEN)
@@ -234,6 +251,8 @@ def check_choice(environ: Mapping[str, str]) -> None:
     if any(app) and not all(app):
         raise Misconfigured(say("app_half_set", missing="GAZELLE_CLIENT_SECRET" if app[0] else "GAZELLE_CLIENT_ID"))
     if not environ.get("SUPABASE_DB_URL"):
+        if project := re.match(r"https://(\w+)\.supabase\.co\b", environ.get("SUPABASE_URL", "")):
+            raise Misconfigured(say("database_of_old_service", project=project[1]))
         raise Misconfigured(say("database_not_set"))
     if not environ.get("GAZELLE_API_KEY") and not all(app):
         raise Misconfigured(say("credentials_not_set"))

@@ -9,6 +9,7 @@ from gazelle_sync.warehouse.account import MirroredAccount, read_mirrored_accoun
 from gazelle_sync.warehouse.api_memory import RefusedField, has_table, read_page_sizes, read_refused_fields
 from gazelle_sync.warehouse.connection import WarehouseError, connect, make_schema
 from gazelle_sync.warehouse.coverage import DAYS_UNTIL_SETTLED, Coverage, Reading, read_coverage
+from gazelle_sync.warehouse.exposure import check_bystanders
 from gazelle_sync.warehouse.history import (
     OpenReject,
     RunLine,
@@ -29,6 +30,7 @@ from gazelle_sync.warehouse.preflight import (
     check_privileges,
     check_rest_api,
     check_row_security,
+    check_schema_rights,
     check_server,
     detect_pooler,
     measure_clock,
@@ -64,12 +66,14 @@ __all__ = [
     "WarehouseError",
     "add_search",
     "changes_query",
+    "check_bystanders",
     "check_column_types",
     "check_grants",
     "check_leftovers",
     "check_privileges",
     "check_rest_api",
     "check_row_security",
+    "check_schema_rights",
     "check_server",
     "connect",
     "count_rows_in_scope",

@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 import psycopg2
@@ -38,7 +39,10 @@ T = TypeVar("T")
 AWAY_STATES = {"57P01", "57P02", "57P03"}
 TRANSIENT_STATES = {"40001", "40P01", *AWAY_STATES}
 # A server that answers, and won't have us: psycopg2 gives no state for that. Hosts lock out who insists.
-UNWELCOME = re.compile('authentication failed|no pg_hba.conf entry|(role|database) "[^"]*" does not exist')
+UNWELCOME = re.compile(
+    'authentication failed|no pg_hba.conf entry|(role|database) "[^"]*" does not exist|'
+    r"\((ENOIDENTIFIER|EADDRNOTALLOWED|EAUTHQUERY)\)|Tenant or user not found|tenant/user .* not found"
+)
 ATTEMPTS = 5
 # Seconds that a database may be away: one that was there comes back from a restart; one that never answered in this
 # process is rather a wrong address.
@@ -62,7 +66,13 @@ KEPT_ALIVE = {
 }
 # What libpq says of a connection that it could not make → the text of what helps. The first that fits is said.
 ADVICE = {
+    "ENOIDENTIFIER": "pooler_user",
+    "tenant/user .* not found": "pooler_project",
+    "EADDRNOTALLOWED": "pooler_address",
+    "EAUTHQUERY": "pooler_login",
+    "EMAXCONNSESSION": "pooler_full",
     "Tenant or user not found|no such user": "pooler_user",
+    r'authentication failed for user "(?!postgres["\.])': "wrong_password_of_role",
     "authentication failed": "wrong_password",
     "no pg_hba.conf entry": "address_not_let_in",
     "certificate verify failed|root certificate file|server certificate for": "certificate_not_verified",
@@ -77,6 +87,7 @@ HINTS = {
     "23502": "look_for_leftovers",
     "23503": "look_for_leftovers",
     "23505": "look_for_leftovers",
+    "25006": "only_readable",
     "42501": "right_is_lacking",
     "53100": "disk_is_full",
     "57014": "took_too_long",
@@ -85,6 +96,11 @@ HINTS = {
 
 # A schema, a table, a column, a unique constraint or another object that is not there.
 MISSING_STATES = {"3F000", "42P01", "42703", "42P10", "42704"}
+# Options that other programs put into a connection string, and libpq refuses.
+FOREIGN_OPTIONS = {
+    *("pgbouncer", "connection_limit", "pool_timeout", "socket_timeout", "statement_cache_size", "schema"),
+    *("prepareThreshold", "prepared_statements", "uselibpqcompat", "pool_size"),
+}
 
 
 class WarehouseError(PlainError):
@@ -114,6 +130,7 @@ def connect(url: str, *, keep_open: bool = False, variable: str = "SUPABASE_DB_U
         raise WarehouseError(say("connection_string_not_understood", variable=variable)) from None
     if not parsed.drivername.startswith("postgres"):
         raise WarehouseError(say("connection_string_for_another", variable=variable))
+    parsed = drop_foreign_options(parsed, variable)
     return create_engine(
         with_tls(parsed.set(drivername="postgresql+psycopg2"), variable),
         **({"poolclass": QueuePool, "pool_size": 1, "max_overflow": -1} if keep_open else {"poolclass": NullPool}),
@@ -123,6 +140,19 @@ def connect(url: str, *, keep_open: bool = False, variable: str = "SUPABASE_DB_U
         hide_parameters=True,
         connect_args={"connect_timeout": 15, "application_name": "gazelle-sync", **KEPT_ALIVE},
     )
+
+
+def drop_foreign_options(url: URL, variable: str) -> URL:
+    """The URL without what is another program's; each is named once."""
+    foreign = tuple(sorted(FOREIGN_OPTIONS & url.query.keys()))
+    if foreign:
+        say_dropped(variable, foreign)
+    return url.difference_update_query(foreign)
+
+
+@cache
+def say_dropped(variable: str, options: tuple[str, ...]) -> None:
+    logger.warning("%s", say("options_dropped", variable=variable, options=", ".join(options)))
 
 
 def has_two_readings(url: str, parsed: URL) -> bool:
@@ -146,7 +176,13 @@ def make_schema(url: str, schema: str, *, variable: str) -> str:
             # Asked first: to make one takes a right on the database, even when there is nothing to make.
             cursor.execute("SELECT to_regnamespace(%s)", (schema,))
             if cursor.fetchone() == (None,):
-                cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+                try:
+                    cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+                except psycopg2.errors.InsufficientPrivilege:
+                    named = {"role": engine.url.username, "database": engine.url.database, "schema": schema}
+                    mending = f'CREATE SCHEMA {schema} AUTHORIZATION "{engine.url.username}";'
+                    told = say("may_not_make_schema", **named, variable=variable, mending=mending)
+                    raise WarehouseError(told) from None
 
     with_retries(work, say("making_the_schema", schema=schema))
     named = engine.url.update_query_dict({"options": f"-c search_path={schema}"})

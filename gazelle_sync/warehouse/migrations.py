@@ -33,6 +33,7 @@ from gazelle_sync.tables import TABLES, Table
 from gazelle_sync.translations import say
 from gazelle_sync.warehouse import new_columns
 from gazelle_sync.warehouse.connection import NotThere, WarehouseError, fetch, transaction, with_retries
+from gazelle_sync.warehouse.exposure import refuse_to_publish
 from gazelle_sync.warehouse.locks import MIGRATION
 from gazelle_sync.warehouse.protection import protect, read_roles
 from gazelle_sync.warehouse.schema import SCHEMA, built_late, metadata
@@ -94,13 +95,15 @@ def migrate(
     *,
     loads_follow: bool = False,
     zone: ZoneInfo | None = DEFAULT_ZONE,
+    accept_readers: bool = False,
 ) -> list[str]:
     """Adds what the database lacks, under the migrations' lock. What was added, in words.
 
     When `loads_follow`, foreign keys and indexes of tables without rows are left to their first load. Views tell dates
     in `zone`; without one they stay as they are. Raises
     `WarehouseError`, also when the server is older than PostgreSQL 15, and with the name of who holds a table that has
-    to be altered, when it does so for longer than `PATIENCE`.
+    to be altered, when it does so for longer than `PATIENCE`; and before personal columns are added to a table that the
+    public may read, unless `accept_readers`.
     """
     shape = metadata(tables)
     done: list[str] = []
@@ -108,7 +111,7 @@ def migrate(
     def work() -> None:
         try:
             with start(engine) as connection:
-                added = add_missing(shape, connection, loads_follow)
+                added = add_missing(shape, connection, loads_follow, {} if accept_readers else tables)
                 fits = list(find_fits(shape, connection))
                 keys = list(find_unproved_keys(shape, connection))
                 if not fits:
@@ -119,7 +122,9 @@ def migrate(
                 with start(engine) as connection:
                     fill_rows(connection, fits)
                 with start(engine) as connection:
-                    fitted = [*alter_columns(connection, fits), *replace_views(connection, zone)]
+                    # What a view forbids is said when a database is brought to the declared shape, and not every night.
+                    level = logging.WARNING if added else logging.INFO
+                    fitted = [*alter_columns(connection, fits, level), *replace_views(connection, zone)]
                 done.extend(fitted)
             if keys:
                 with start(engine) as connection:
@@ -242,7 +247,10 @@ def start(engine: sa.Engine) -> Iterator[sa.Connection]:
         yield connection
 
 
-def add_missing(shape: sa.MetaData, connection: sa.Connection, loads_follow: bool) -> list[str]:
+def add_missing(
+    shape: sa.MetaData, connection: sa.Connection, loads_follow: bool, guarded: Mapping[str, Table]
+) -> list[str]:
+    """Personal columns of `guarded` tables are not added where the public would read them."""
     version: int = connection.scalar(sa.text("SELECT current_setting('server_version_num')::int")) or 0
     if version < 150000:
         raise WarehouseError(say("server_too_old", version=version // 10000))
@@ -253,7 +261,10 @@ def add_missing(shape: sa.MetaData, connection: sa.Connection, loads_follow: boo
         done.append(say("schema_named", what=SCHEMA))
     context = make_context(connection)
     operations = Operations(context)
-    for addition in find_missing(shape, context, loads_follow):
+    missing = find_missing(shape, context, loads_follow)
+    columns = [(each.table_name, each.column.name) for each in missing if isinstance(each, ops.AddColumnOp)]
+    refuse_to_publish(connection, columns, guarded)
+    for addition in missing:
         with fit_for_old_rows(addition):
             operations.invoke(addition)
         done.append(describe_addition(addition))
@@ -283,6 +294,18 @@ def list_missing(
     with engine.connect() as connection:
         added = find_missing(metadata(tables), make_context(connection), True)
         return [*map(describe_addition, added), *list_lacking_views(connection, zone)]
+
+
+def list_altered(engine: sa.Engine, tables: Mapping[str, Table] = TABLES) -> list[str]:
+    """The tables that are there and that a sync would alter before it loads, which only their owner may."""
+    shape = metadata(tables)
+    with engine.connect() as connection:
+        missing = find_missing(shape, make_context(connection), True)
+        made = {each.table_name for each in missing if isinstance(each, ops.CreateTableOp)}
+        altered = {
+            each.source_table if isinstance(each, ops.CreateForeignKeyOp) else each.table_name for each in missing
+        }
+        return sorted({*altered, *(fit.table for fit in find_fits(shape, connection))} - made)
 
 
 def make_context(connection: sa.Connection) -> MigrationContext:
@@ -431,6 +454,7 @@ class Fit:
     """What makes a column of a table that existed before into what `load` relies on: rows to fill, then statements
     that alter it, and what was done then, in words."""
 
+    table: str
     fill: str | None
     alter: list[str]
     text: str
@@ -453,11 +477,12 @@ def find_fits(shape: sa.MetaData, connection: sa.Connection) -> Iterator[Fit]:
             if isinstance(column.type, sa.DateTime) and isinstance(old_type, sa.DateTime) and not old_type.timezone:
                 # Where the session's time zone is UTC, no row is written (PostgreSQL 12, release notes).
                 alter = f"ALTER TABLE {quoted} ALTER {name} TYPE timestamptz"
-                yield Fit(None, [alter], say("time_zone_of", what=of))
+                yield Fit(table.name, None, [alter], say("time_zone_of", what=of))
             if not column.nullable and old["nullable"]:
                 filler = column.info.get("placeholder")
                 default = [f"ALTER TABLE {quoted} ALTER {name} SET DEFAULT {filler}"] if column.server_default else []
                 yield Fit(
+                    table.name,
                     f"UPDATE {quoted} SET {name} = {filler} WHERE {name} IS NULL" if filler else None,  # noqa: S608
                     [*default, f"ALTER TABLE {quoted} ALTER {name} SET NOT NULL"],
                     say("not_null_of", what=of),
@@ -470,15 +495,15 @@ def fill_rows(connection: sa.Connection, fits: Iterable[Fit]) -> None:
             connection.execute(sa.text(fit.fill))
 
 
-def alter_columns(connection: sa.Connection, fits: Iterable[Fit]) -> Iterator[str]:
+def alter_columns(connection: sa.Connection, fits: Iterable[Fit], level: int) -> Iterator[str]:
     for fit in fits:
         *defaults, last = fit.alter
         for statement in defaults:
             connection.execute(sa.text(statement))
-        yield from if_nothing_depends(connection, last, fit.text)
+        yield from if_nothing_depends(connection, last, fit.text, level)
 
 
-def if_nothing_depends(connection: sa.Connection, statement: str, what: str) -> list[str]:
+def if_nothing_depends(connection: sa.Connection, statement: str, what: str, level: int = logging.WARNING) -> list[str]:
     """Runs a statement that people's views, indexes or rows may forbid; theirs stand, and the sync does without."""
     try:
         with connection.begin_nested():
@@ -486,7 +511,10 @@ def if_nothing_depends(connection: sa.Connection, statement: str, what: str) -> 
     except (sa.exc.NotSupportedError, sa.exc.IntegrityError, sa.exc.ProgrammingError) as error:
         if isinstance(error.orig, psycopg2.errors.InsufficientPrivilege):
             raise
-        logger.warning("%s", say("left_as_it_is", what=what, why=type(error.orig).__name__))
+        # Which view it is stands in the detail; of a row that forbids it, that would be its values.
+        depends = error.orig if isinstance(error.orig, psycopg2.errors.FeatureNotSupported) else None
+        detail = depends.diag.message_detail if depends else None
+        logger.log(level, "%s", say("left_as_it_is", what=what, why=detail or type(error.orig).__name__))
         return []
     return [what]
 

@@ -21,6 +21,16 @@ def read_roles(connection: sa.Connection) -> set[str]:
 def protect(connection: sa.Connection, name: str, roles: Iterable[str]) -> None:
     """Row level security from the first moment; of Supabase's roles, only the service may read."""
     table = f'{SCHEMA}."{name}"'
+    sequences = connection.scalars(
+        sa.text(
+            "SELECT pg_get_serial_sequence(:table, attname) FROM pg_attribute WHERE attrelid = :table ::regclass "
+            "AND attname = 'id'"
+        ),
+        {"table": table},
+    )
+    for sequence in filter(None, sequences.all()):
+        for role in sorted(SUPABASE_ROLES & set(roles)):
+            connection.execute(sa.text(f"REVOKE ALL ON SEQUENCE {sequence} FROM {role}"))
     connection.execute(sa.text(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"))
     if name == OWNER_ONLY:
         connection.execute(sa.text(f"REVOKE ALL ON {table} FROM PUBLIC"))

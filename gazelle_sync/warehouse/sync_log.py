@@ -85,7 +85,8 @@ def record_failure(
     `started` is None when it failed before its reading began.
     """
     # What is no Exception ends the process: a signal, by whatever name it is raised.
-    why = escape_unstorable(f"{type(error).__name__}: {error}") if isinstance(error, Exception) else say("interrupted")
+    told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    why = escape_unstorable(told) if isinstance(error, Exception) else say("interrupted")
     try:
         with transaction(engine) as cursor:
             cursor.execute(

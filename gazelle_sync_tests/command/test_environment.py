@@ -96,6 +96,22 @@ def test_children_are_given_the_defaults_but_never_a_choice_that_nobody_made(bar
     assert environment.read_settings().embedded
 
 
+def test_who_comes_from_the_old_service_is_shown_the_string_to_copy(bare: pytest.MonkeyPatch) -> None:
+    old = {
+        "SUPABASE_URL": "https://abcdefghijklmnopqrst.supabase.co",
+        "SUPABASE_KEY": "a-key-that-is-not-shown",
+        "GAZELLE_CLIENT_ID": "id",
+        "GAZELLE_CLIENT_SECRET": "secret",
+    }
+    with pytest.raises(Misconfigured) as refused:
+        environment.read_settings(old)
+    assert "postgresql://postgres.abcdefghijklmnopqrst:<password>@<region>.pooler.supabase.com:5432" in str(
+        refused.value
+    )
+    assert "SUPABASE_URL and SUPABASE_KEY, which are, are for REST" in str(refused.value)
+    assert "a-key-that-is-not-shown" not in str(refused.value)
+
+
 # -- what there is ----------------------------------------------------------------------------------------------------
 
 
