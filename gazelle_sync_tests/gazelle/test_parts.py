@@ -165,7 +165,7 @@ def test_a_part_that_shifts_is_read_again_alone(sandbox: Sandbox, reading: Readi
 
     # Its last page, and a second look at its start.
     assert len(of_kind) < 390
-    sandbox.faults.add(Fault("total_count", match=f"[{kind}]", skip=3, times=2))
+    sandbox.faults.add(Fault("total_count", match=f"[{kind}]) {{ totalCount page", skip=3, times=2))
     snapshot = reading()
     read(snapshot)
     assert len(snapshot.doubts) == 1
