@@ -18,6 +18,7 @@ from dagster import (
     MonthlyPartitionsDefinition,
     OutputContext,
     ResourceDependency,
+    RetryRequested,
     TableColumn,
     TableRecord,
     TableSchema,
@@ -25,7 +26,7 @@ from dagster import (
 
 from gazelle_sync import warehouse
 from gazelle_sync.assets import Mirror, column_lineage
-from gazelle_sync.gazelle import GazelleError
+from gazelle_sync.gazelle import GazelleError, Unavailable
 from gazelle_sync.partitions import days_in, note_last_day
 from gazelle_sync.redaction import one_line
 from gazelle_sync.resources import PostgresResource
@@ -37,6 +38,8 @@ logger = logging.getLogger(__name__)
 # Below var/: how far ahead each dated table's records are.
 LAST_DAYS = "last_days"
 LONGEST_WHY = 300
+# Seconds until a long list, of which a part failed, is read on.
+PAUSE = 30
 
 
 class PostgresIOManager(ConfigurableIOManager):
@@ -58,13 +61,21 @@ class PostgresIOManager(ConfigurableIOManager):
             obj.snapshot.recall(known)
         if seen.locale:
             obj.snapshot.prefer(seen.locale)
-        report = warehouse.load(
-            engine,
-            obj.snapshot,
-            run_id=context.run_id,
-            allow_mass_delete=obj.allow_mass_delete,
-            blind_spot=seen.blind_spot,
-        )
+        try:
+            report = warehouse.load(
+                engine,
+                obj.snapshot,
+                run_id=context.run_id,
+                allow_mass_delete=obj.allow_mass_delete,
+                blind_spot=seen.blind_spot,
+            )
+        except Unavailable as error:
+            if context.step_context.previous_attempt_count or not obj.snapshot.cut.is_kept:
+                raise
+            # Most of a long list is there. Once, and soon: what was read gets older.
+            context.log.warning(say("read_again_soon", table=table.name, why=error, seconds=PAUSE))
+            raise RetryRequested(max_retries=1, seconds_to_wait=PAUSE) from error
+        obj.snapshot.cut.forget()
         for warning in report.warnings:
             context.log.warning(f"{report.table}: {warning}")
         # Dagster would take every load for a change, and all that is read after this table for out of date.

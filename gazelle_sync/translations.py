@@ -330,6 +330,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "GAZELLE_REQUESTS_PER_SECOND={value} is no number above zero.",
         "GAZELLE_REQUESTS_PER_SECOND={value} n’est pas un nombre supérieur à zéro.",
     ),
+    "concurrent_is_no_count": (
+        "GAZELLE_CONCURRENT_REQUESTS={value} is no whole number from 1 to 16.",
+        "GAZELLE_CONCURRENT_REQUESTS={value} n’est pas un nombre entier de 1 à 16.",
+    ),
     "table_off_unknown": (
         "GAZELLE_TABLES_OFF names {names}, and there is no such table. There are {tables}.",
         "GAZELLE_TABLES_OFF nomme {names}, et aucune table ne s’appelle ainsi. Il y a {tables}.",
@@ -576,6 +580,26 @@ TEXTS: dict[str, tuple[str, str]] = {
     "other_record": (
         "Gazelle answered with another record than the one that was asked for, which proves nothing",
         "Gazelle a répondu par un autre enregistrement que celui qui était demandé, ce qui ne prouve rien",
+    ),
+    "counting": (
+        "the number of {table}",
+        "le nombre de {table}",
+    ),
+    "not_counted": (
+        "Gazelle did not count its parts: {why}",
+        "Gazelle n’en a pas compté les parties : {why}",
+    ),
+    "outside_of_parts": (
+        "Gazelle has {total} records, and {inside} of the kinds that are known",
+        "Gazelle a {total} enregistrements, dont {inside} des sortes connues",
+    ),
+    "not_cut": (
+        "{table} is read in one piece, which is as complete and takes longer ({why})",
+        "{table} est lue d’un seul tenant, ce qui est aussi complet et prend plus de temps ({why})",
+    ),
+    "read_again_soon": (
+        "{table} could not be read to its end: {why} What was read of it is kept, and the rest is read in {seconds} s.",
+        "{table} n’a pas pu être lue jusqu’au bout : {why} Ce qui en a été lu est gardé, et le reste sera lu dans {seconds} s.",
     ),
     "page_after": (
         "{table} ({field} after {cursor})",

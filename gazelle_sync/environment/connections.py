@@ -53,6 +53,7 @@ def make_transport(
     return Transport(
         settings.base_url,
         requests_per_second=settings.requests_per_second,
+        concurrent=settings.concurrent_requests,
         patience=patience,
         budget=settings.patience,
         observe=observe,

@@ -77,6 +77,12 @@ def parse_rate(text: str) -> float:
     return rate
 
 
+def parse_concurrent(text: str) -> int:
+    if not re.fullmatch(r"[1-9]|1[0-6]", text):
+        raise Misconfigured(say("concurrent_is_no_count", value=text))
+    return int(text)
+
+
 def parse_base_url(text: str) -> str:
     """An address of HTTPS, or of HTTP for this machine alone: a key and everybody's data would travel in the clear.
 
@@ -136,6 +142,7 @@ class Settings:
     token_file: str = variable("GAZELLE_TOKEN_FILE", "config/token.json")
     zone: ZoneInfo = variable("GAZELLE_TIMEZONE", "America/Toronto", parse_zone)
     requests_per_second: float = variable("GAZELLE_REQUESTS_PER_SECOND", "5", parse_rate)
+    concurrent_requests: int = variable("GAZELLE_CONCURRENT_REQUESTS", "4", parse_concurrent)
     patience: float = variable("GAZELLE_PATIENCE", "15m", parse_patience)
     history_start: date = variable("GAZELLE_HISTORY_START", "2017-01-01", parse_history_start)
     tables_off: tuple[str, ...] = variable("GAZELLE_TABLES_OFF", "", parse_tables_off)

@@ -191,19 +191,35 @@ class Bound(Enum):
 
 
 @dataclass(frozen=True)
+class ByValue:
+    """How a connection can be cut into disjoint parts: `argument` takes a list of the values that a field can have.
+
+    A record with another value is in no part; the connection's count tells that there is one.
+    """
+
+    argument: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Connection:
     """A Relay connection at the root of the API, read to its end.
 
     `arguments` is GraphQL text that never changes. `window` says which arguments limit the read to a
     scope of business dates: `{"filters.dateGet": Bound.FIRST_DAY}`; GraphQL text in place of a bound never changes.
     `each` has further arguments, of which every one is a list of its own; the table is all of them together (archived
-    invoices, and those that are not).
+    invoices, and those that are not). A long one is read in its `parts`, several at once.
     """
 
     field: str
     arguments: str = ""
     window: Mapping[str, Bound | str] = dataclasses.field(default_factory=dict)
     each: tuple[str, ...] = ("",)
+    parts: ByValue | None = None
+
+    def __post_init__(self) -> None:
+        if self.parts and len(self.each) > 1:
+            raise ValueError(f"{self.field} is several lists already: declare no parts")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Protocol
 
@@ -93,6 +93,10 @@ class Source(Protocol):
     def page_sizes(self) -> Sequence[int]: ...
     @property
     def is_refused(self) -> bool: ...
+    @property
+    def oldest(self) -> float | None: ...
+    @property
+    def remarks(self) -> Sequence[str]: ...
 
     def pages(self) -> Iterator[pandas.DataFrame]: ...
     def look_again(self) -> Iterator[pandas.DataFrame]: ...
@@ -186,6 +190,8 @@ class Load:
         """Spools what the source has, until it is proved whole, or was read often enough."""
         # No connection is held while the API is being read, which takes minutes.
         self.engine.dispose()
+        began = time.monotonic()
+        assert self.read_from is not None
         for _ in range(READS):
             self.spool.clear()
             for frame in self.source.pages():
@@ -194,6 +200,9 @@ class Load:
             # What is refused once is refused again.
             if not self.doubts or self.source.is_refused:
                 break
+        if (oldest := self.source.oldest) is not None and oldest < began:
+            # A part of it was read by a load that failed.
+            self.read_from -= timedelta(seconds=began - oldest)
         # What Gazelle refuses of the table is known by now.
         self.table = self.source.table
         self.target = Target(self.table, self.tables.get(self.table.name))
@@ -295,6 +304,7 @@ class Load:
             proved=not (self.doubts or self.blind_spot),
             refused=self.source.is_refused,
         )
+        report.warnings += self.source.remarks
         if self.blind_spot:
             report.warnings.append(self.blind_spot)
         if self.source.is_refused:

@@ -228,7 +228,7 @@ def test_after_a_429_requests_come_at_half_the_pace(scripted: Scripted):
 def test_the_pace_comes_back_slowly_and_never_gets_faster_than_was_set():
     pace = Pace(10)
     for _ in range(20):
-        pace.slow_down(0)
+        pace.slow_down(0, time.monotonic())
     assert pace._interval == 5
     pace.speed_up()
     assert 4.5 < pace._interval < 5
