@@ -20,15 +20,10 @@ from gazelle_sync.tables import TABLES, Table
 from gazelle_sync.translations import say
 from gazelle_sync.warehouse.connection import WarehouseError, describe_error, fetch, transaction, with_retries
 from gazelle_sync.warehouse.migrations import list_altered
-from gazelle_sync.warehouse.schema import OWNER_ONLY, SCHEMA, metadata
+from gazelle_sync.warehouse.schema import AS_GOOD, OWNER_ONLY, SCHEMA, metadata
 
-# Declared type → what does as well: it holds every value that the sync writes.
-AS_GOOD = {
-    "text": {"character varying"},
-    "integer": {"bigint", "numeric"},
-    # A sync converts these by itself, and reads them as UTC where a view keeps it from that.
-    "timestamp with time zone": {"timestamp without time zone"},
-}
+# A sync converts these by itself, and reads them as UTC where a view keeps it from that.
+CONVERTED = {"timestamp with time zone": {"timestamp without time zone"}}
 
 
 def check_server(engine: Engine) -> str:
@@ -212,7 +207,8 @@ def check_column_types(engine: Engine, tables: Mapping[str, Table] = TABLES) -> 
     wrong = [
         (table, column, there, declared[table, column])
         for table, column, there in found
-        if there not in {declared.get((table, column), there), *AS_GOOD.get(declared.get((table, column), ""), ())}
+        if (meant := declared.get((table, column), there)) != there
+        and there not in {*AS_GOOD.get(meant, ()), *CONVERTED.get(meant, ())}
     ]
     if wrong:
         told = ", ".join(

@@ -17,6 +17,8 @@ from gazelle_sync.tables import TABLES, Column, Table, Type
 SCHEMA = "gazelle"
 # The one table that nobody but its owner may read.
 OWNER_ONLY = "oauth_token"
+# Declared type → what does as well: it holds every value that the sync writes.
+AS_GOOD = {"text": {"character varying"}, "integer": {"bigint", "numeric"}}
 
 # PostgreSQL's own default names, so that what the old service made is recognised as the same thing.
 NAMES = {

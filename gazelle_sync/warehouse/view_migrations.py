@@ -19,9 +19,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 from gazelle_sync.translations import say
-from gazelle_sync.warehouse.preflight import AS_GOOD
 from gazelle_sync.warehouse.protection import read_roles, restrict
-from gazelle_sync.warehouse.schema import SCHEMA, metadata
+from gazelle_sync.warehouse.schema import AS_GOOD, SCHEMA, metadata
 from gazelle_sync.warehouse.views import VIEWS, View, in_zone
 
 logger = logging.getLogger(__name__)
