@@ -227,7 +227,8 @@ class Load:
                 return
 
     def write(self, what: str) -> LoadReport | Unseen:
-        return with_what_lacks(self.engine, lambda: with_retries(self.attempt, what), self.tables)
+        zone = self.source.scope.zone
+        return with_what_lacks(self.engine, lambda: with_retries(self.attempt, what), self.tables, zone=zone)
 
     def attempt(self) -> LoadReport | Unseen:
         """The transaction. It ends early, having written nothing, when there are records to be asked for, or when

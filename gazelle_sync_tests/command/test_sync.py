@@ -104,6 +104,8 @@ def test_its_runs_are_among_the_job_s_with_what_was_asked_for(command: Command, 
     from dagster import DagsterInstance, RunsFilter
 
     day = (HISTORY_START + timedelta(days=70)).replace(day=17)
+    # It opens the records of runs, and so says where they are.
+    assert command("status", **variables).exit_code == 0
     with DagsterInstance.get() as instance:
         found = instance.get_runs(RunsFilter("sync", tags={".dagster/repository": "__repository__@gazelle_sync"}))
         assert len(found) == instance.get_runs_count()

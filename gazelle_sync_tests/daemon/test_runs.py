@@ -7,6 +7,7 @@ from typing import Any
 
 from gazelle_sync.partitions import MONTHS_AHEAD, months_later
 from gazelle_sync.tables import TABLES
+from gazelle_sync.warehouse import VIEWS
 from gazelle_sync_tests.conftest import NIGHTLY, NOW, TORONTO
 from gazelle_sync_tests.daemon.conftest import HISTORY_START, YEAR, Installation
 from gazelle_sync_tests.daemon.instance import wait
@@ -53,7 +54,7 @@ def test_everything_is_there_and_on_but_the_hourly_schedule(installation: Instal
     assert {each["sensorState"]["status"] for each in there["sensors"]} == {"RUNNING"}
     assets = {node["assetKey"]["path"][-1]: node["isPartitioned"] for node in there["assetNodes"]}
     dated = {name: bool(table.partitioned_by) for name, table in TABLES.items()}
-    assert assets == {**dated, "status_page": False, "gazelle_api": False}
+    assert assets == {**dated, **dict.fromkeys(VIEWS, False), "status_page": False, "gazelle_api": False}
 
 
 def test_the_first_night_reads_every_table_whole_and_records_each_month(
@@ -64,7 +65,7 @@ def test_the_first_night_reads_every_table_whole_and_records_each_month(
     whole = HISTORY_START, months_later(NOW, MONTHS_AHEAD).isoformat()
     assert tuple(tags[name] for name in RANGE) == whole
     found = materialized(first_night)
-    assert set(found) == set(TABLES)
+    assert set(found) == {*TABLES, *VIEWS}
     assert found["pianos"] == [None]
     assert (found["appointments"][0], found["appointments"][-1]) == whole
     log = installation.rows("SELECT scope FROM gazelle.sync_log WHERE run_id = %s", first_night["id"])
