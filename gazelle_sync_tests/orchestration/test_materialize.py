@@ -75,8 +75,9 @@ def test_a_table_can_be_materialized_alone_and_shows_its_row_count(run: Run, emp
     assert shown["fetched"] == shown["inserted"] == 85
     assert shown["updated"] == shown["unchanged"] == shown["deleted"] == shown["rejected"] == 0
     assert shown["scope"] == "all"
-    first, *others = live.requests[count:]
+    first, second, *others = live.requests[count:]
     assert first.query.startswith("query account ")
+    assert "__schema" in second.query, "once for each database"
     assert shown["api_requests"] == len(others) >= 1
     assert shown["seconds"] > 0
     assert all("allPianos" in request.query for request in others)
@@ -231,8 +232,8 @@ def test_a_range_of_months_is_one_pass_over_the_api_and_one_load(run: Run, rows:
     assert scope == f"{MONTH}..{end}"
     assert fetched > 0
     # As many pages as that many records fill, and not as many for each month.
-    # And one, whose account it is.
-    assert len(live.requests) - count == -(-fetched // 100) + 1
+    # And one, whose account it is; and one for the schema, as the database is new.
+    assert len(live.requests) - count == -(-fetched // 100) + 2
     dates = rows(
         "SELECT min(appointment_date), max(appointment_date) FROM gazelle.appointments WHERE synced_at IS NOT NULL"
     )

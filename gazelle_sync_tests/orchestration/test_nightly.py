@@ -274,4 +274,5 @@ def test_a_night_asks_one_question_more_than_its_tables_do(night: Night, rows: R
     before = len(live.requests)
     assert night().success
     ((asked,),) = (row.values() for row in rows("SELECT sum(api_requests)::int FROM gazelle.sync_log"))
-    assert len(live.requests) - before == asked + 1
+    # The schema is looked at as long as the database mirrors nobody's account, and so not every night.
+    assert len([each for each in live.requests[before:] if "__schema" not in each.query]) == asked + 1
