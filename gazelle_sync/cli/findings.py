@@ -28,15 +28,22 @@ STANDING = ("check_asking", "check_parked", "check_maintenance")
 
 @dataclass(frozen=True)
 class Finding:
+    """`good` is None for what can't be known from here."""
+
     what: str
-    good: bool
+    good: bool | None
     text: str
+
+
+class NotKnown(PlainError):
+    """What can't be seen from here; the message says where it can."""
 
 
 def examine(settings: Settings, say: Speech) -> Iterator[Finding]:
     """A finding for each thing that a sync, or who reads its tables, may stumble over."""
     examination = Examination(settings, say)
     yield Finding(say("check_configuration"), True, f"{settings.zone.key}, {settings.history_start}")
+    yield find(say("check_folder"), lambda: connections.check_var(settings))
     gazelle = find(say("check_api"), examination.check_gazelle)
     yield gazelle
     database = find(say("check_database"), lambda: warehouse.check_server(examination.engine))
@@ -66,6 +73,8 @@ def find(what: str, look: Callable[[], str]) -> Finding:
     """What a look says, or the fault that it raises: whatever it is, the other looks are still to be shown."""
     try:
         return Finding(what, True, look())
+    except NotKnown as untold:
+        return Finding(what, None, str(untold))
     except Exception as error:
         if not isinstance(error, PlainError):
             log_traceback(environment.ROOT, error)
@@ -161,7 +170,9 @@ class Examination:
         return self.say("nobody_else")
 
     def check_rest_api(self) -> str:
-        return self.say("exposed" if warehouse.check_rest_api(self.engine) else "exposure_not_seen")
+        if not warehouse.check_rest_api(self.engine):
+            raise NotKnown(self.say("exposure_not_seen"))
+        return self.say("exposed")
 
     def check_records(self) -> str:
         """Dagster listens to its database and sets options on its connections: neither passes a pooler."""

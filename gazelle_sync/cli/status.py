@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 
 from gazelle_sync.cli.command import configured, make_screen, started_in
-from gazelle_sync.environment.settings import Settings
+from gazelle_sync.environment.settings import Misconfigured, Settings
 from gazelle_sync.translations import Speech
 
 if TYPE_CHECKING:
@@ -16,15 +17,16 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--html", "file", type=click.Path(dir_okay=False), help="Write it as one self-contained page.")
+@click.option("--html", "file", type=click.Path(dir_okay=False, path_type=Path))
 @configured
-def status(settings: Settings, say: Speech, file: str | None) -> None:
-    """Shows the last run of each table, the rows there are, the last runs, and what could not be stored."""
+def status(settings: Settings, say: Speech, file: Path | None) -> None:
     from gazelle_sync.environment import connections  # noqa: PLC0415
     from gazelle_sync.monitoring.records import open_records  # noqa: PLC0415
     from gazelle_sync.monitoring.status import read_status  # noqa: PLC0415
     from gazelle_sync.monitoring.status_page import write_page  # noqa: PLC0415
 
+    if file and not (started_in() / file).parent.is_dir():
+        raise Misconfigured(say("no_such_folder", folder=(started_in() / file).parent))
     console = make_screen()
     if settings.embedded:
         console.print(say("banner"), style="yellow")
@@ -51,7 +53,7 @@ def status(settings: Settings, say: Speech, file: str | None) -> None:
             "run_told",
             at=f"{run.started_at.astimezone(settings.zone):%Y-%m-%d %H:%M}",
             status=say(run.status),
-            seconds=f"{run.seconds:.1f}",
+            seconds=run.seconds,
             fetched=run.fetched,
             changed=run.changed,
         )

@@ -144,7 +144,7 @@ def timeline(runs: Sequence[RunLine], moment: Callable[[datetime], str], say: Sp
             "run_told",
             at=moment(run.started_at),
             status=say(run.status),
-            seconds=f"{run.seconds:.1f}",
+            seconds=run.seconds,
             fetched=run.fetched,
             changed=run.changed,
         )

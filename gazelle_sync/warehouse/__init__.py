@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from gazelle_sync.warehouse.account import MirroredAccount, read_mirrored_account, remember_account
 from gazelle_sync.warehouse.api_memory import RefusedField, has_table, read_page_sizes, read_refused_fields
-from gazelle_sync.warehouse.connection import WarehouseError, connect, make_schema
+from gazelle_sync.warehouse.connection import UnusableAddress, WarehouseError, connect, make_schema
 from gazelle_sync.warehouse.coverage import DAYS_UNTIL_SETTLED, Coverage, Reading, read_coverage
 from gazelle_sync.warehouse.history import (
     OpenReject,
@@ -55,6 +55,7 @@ __all__ = [
     "RunLine",
     "TableStatus",
     "TokenTable",
+    "UnusableAddress",
     "WarehouseError",
     "changes_query",
     "check_column_types",
