@@ -3,7 +3,7 @@
 Keep out: SQL (`warehouse`), and what is read (`assets`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ from dagster import (
     OutputContext,
     ResourceDependency,
     TableColumn,
+    TableMetadataValue,
     TableRecord,
     TableSchema,
 )
@@ -32,6 +33,8 @@ from gazelle_sync.translations import say
 
 # Below var/: how far ahead each dated table's records are.
 LAST_DAYS = "last_days"
+# Records that the UI shows of those that were held back.
+MOST_SHOWN = 50
 
 
 class PostgresIOManager(ConfigurableIOManager):
@@ -67,6 +70,7 @@ class PostgresIOManager(ConfigurableIOManager):
         if last := warehouse.read_last_day(engine, table):
             note_last_day(self.postgres.settings().var / LAST_DAYS, table.name, last)
         sample = warehouse.read_sample(engine, table)
+        changes, count = warehouse.read_changes(engine, context.run_id, {table.name: table})
         context.add_output_metadata(
             {
                 "dagster/row_count": report.rows,
@@ -88,6 +92,8 @@ class PostgresIOManager(ConfigurableIOManager):
                 "api_retries": report.api_retries,
                 "page_sizes": ", ".join(map(str, report.page_sizes)) or "-",
                 **({"warnings": "\n".join(report.warnings)} if report.warnings else {}),
+                # For the check that few vanish.
+                **({"held back": MetadataValue.json(report.held_back[:MOST_SHOWN])} if report.held_back else {}),
                 "seconds": round(report.seconds, 3),
             }
         )
@@ -95,6 +101,8 @@ class PostgresIOManager(ConfigurableIOManager):
             context,
             {
                 "dagster/column_lineage": column_lineage(table),
+                **({"changes": tabulate(changes)} if changes else {}),
+                **({"changes shown": f"{len(changes)}/{count}"} if len(changes) < count else {}),
                 "sample": MetadataValue.table(
                     [
                         TableRecord({str(name): to_cell(value) for name, value in row.items()})
@@ -129,6 +137,20 @@ class PostgresIOManager(ConfigurableIOManager):
             days = days_in(months, context.asset_partition_key_range)
             scope = Scope(ZoneInfo(months.timezone), *days) if days else None
         return warehouse.read(self.postgres.engine(), table, scope)
+
+
+def tabulate(changes: Sequence[warehouse.Change]) -> TableMetadataValue:
+    """A line for each column that changed, as before → after."""
+    lines: list[dict[str, str | int | float | bool | None]] = []
+    for change in changes:
+        told = {"record": change.external_id, "change": say(f"change_{change.change}")}
+        # What is left of a change of personal columns alone is that there was one.
+        for column, (old, new) in change.columns.items() or [("", (None, None))]:
+            lines.append({**told, "column": column, "before": to_cell(old), "after": to_cell(new)})
+    names = ("record", "change", "column", "before", "after")
+    return MetadataValue.table(
+        [TableRecord(line) for line in lines], TableSchema([TableColumn(name) for name in names])
+    )
 
 
 def to_cell(value: object) -> str | int | float | bool | None:

@@ -1316,12 +1316,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "en {reads} lectures, rien n’a prouvé que la liste est entière ; rien n’a donc été marqué comme supprimé : {seen} {seen:enregistrement vu|enregistrements vus} sur {expected} ; {doubts}",
     ),
     "too_many_gone": (
-        "{missing} of {in_scope} {in_scope:record|records} {missing:is|are} no longer listed, and of {asked} of them that {asked:was|were} asked for by id {gone} {gone:is|are} gone: more than may go at once ({limit}), so none was marked as deleted. If this is right, run `gazelle-sync sync --allow-mass-delete` once",
-        "{missing} {missing:enregistrement|enregistrements} sur {in_scope} {missing:n’est|ne sont} plus dans la liste, et sur {asked} {asked:demandé|demandés} par identifiant, {gone} {gone:n’existe|n’existent} plus : c’est plus qu’il ne peut en disparaître d’un coup ({limit}) ; aucun n’a donc été marqué comme supprimé. Si c’est voulu, lancez une fois `gazelle-sync sync --allow-mass-delete`",
+        "{missing} of {in_scope} {in_scope:record|records} {missing:is|are} no longer listed, and of {asked} of them that {asked:was|were} asked for by id {gone} {gone:is|are} gone: more than may go at once ({limit}), so none was marked as deleted. If this is right, run `gazelle-sync sync --table {table} --allow-mass-delete` once",
+        "{missing} {missing:enregistrement|enregistrements} sur {in_scope} {missing:n’est|ne sont} plus dans la liste, et sur {asked} {asked:demandé|demandés} par identifiant, {gone} {gone:n’existe|n’existent} plus : c’est plus qu’il ne peut en disparaître d’un coup ({limit}) ; aucun n’a donc été marqué comme supprimé. Si c’est voulu, lancez une fois `gazelle-sync sync --table {table} --allow-mass-delete`",
     ),
     "emptied": (
-        "values came empty for more records than can be believed, so these columns keep what they have: {columns}. If this is right, run `gazelle-sync sync --allow-mass-delete` once",
-        "trop d’enregistrements sont arrivés vides pour que ce soit croyable ; ces colonnes gardent donc ce qu’elles ont : {columns}. Si c’est voulu, lancez une fois `gazelle-sync sync --allow-mass-delete`",
+        "values came empty for more records than can be believed, so these columns keep what they have: {columns}. If this is right, run `gazelle-sync sync --table {table} --allow-mass-delete` once",
+        "trop d’enregistrements sont arrivés vides pour que ce soit croyable ; ces colonnes gardent donc ce qu’elles ont : {columns}. Si c’est voulu, lancez une fois `gazelle-sync sync --table {table} --allow-mass-delete`",
     ),
     "emptied_column": (
         "{column} ({lost} of {had})",
@@ -1672,6 +1672,42 @@ TEXTS: dict[str, tuple[str, str]] = {
         "last",
         "dernière fois",
     ),
+    "found_what_to_do": (
+        "what to do",
+        "que faire",
+    ),
+    "remedy_ids_are_unique_and_present": (
+        "Gazelle or the database gave two rows the same id. Run `gazelle-sync sync --table {table} --full`; if it stays, report it.",
+        "Gazelle ou la base a donné le même identifiant à deux lignes. Lancez `gazelle-sync sync --table {table} --full` ; si cela persiste, signalez-le.",
+    ),
+    "remedy_every_parent_is_known": (
+        "Run `gazelle-sync sync --full`, which reads what these records refer to. If it stays, the key may not read it.",
+        "Lancez `gazelle-sync sync --full`, qui lit ce à quoi ces enregistrements renvoient. Si cela persiste, la clé n’a peut-être pas le droit de le lire.",
+    ),
+    "remedy_no_row_is_set_aside": (
+        "Correct these records in Gazelle; the next sync stores them. gazelle.rejected_rows has the column and the reason.",
+        "Corrigez ces enregistrements dans Gazelle ; la prochaine synchronisation les enregistre. gazelle.rejected_rows donne la colonne et la raison.",
+    ),
+    "remedy_few_rows_vanished": (
+        "Look in Gazelle whether they are really gone. If so, run `gazelle-sync sync --table {table} --allow-mass-delete` once.",
+        "Vérifiez dans Gazelle s’ils ont vraiment disparu. Si oui, lancez une fois `gazelle-sync sync --table {table} --allow-mass-delete`.",
+    ),
+    "remedy_count_agrees_with_gazelle": (
+        "Run `gazelle-sync sync --table {table} --full`. If they still differ, Gazelle counts records that it does not list: report it to them.",
+        "Lancez `gazelle-sync sync --table {table} --full`. Si la différence persiste, Gazelle compte des enregistrements qu’il ne montre pas : signalez-le-lui.",
+    ),
+    "remedy_stale": (
+        "Run `gazelle-sync sync --table {table}`, and look why the nightly run did not read it whole.",
+        "Lancez `gazelle-sync sync --table {table}`, et cherchez pourquoi l’exécution de nuit ne l’a pas lue en entier.",
+    ),
+    "remedy_of_data": (
+        "Correct these records in Gazelle. If they are right there, the rule in gazelle_sync/tables is wrong.",
+        "Corrigez ces enregistrements dans Gazelle. S’ils y sont justes, c’est la règle dans gazelle_sync/tables qui est fausse.",
+    ),
+    "change_insert": ("new", "nouveau"),
+    "change_update": ("changed", "modifié"),
+    "change_delete": ("gone", "disparu"),
+    "change_restore": ("back", "de retour"),
     "found_why": (
         "why",
         "pourquoi",

@@ -10,10 +10,12 @@ from gazelle_sync.warehouse.api_memory import RefusedField, has_table, read_page
 from gazelle_sync.warehouse.connection import UnusableAddress, WarehouseError, connect, make_schema
 from gazelle_sync.warehouse.coverage import DAYS_UNTIL_SETTLED, Coverage, Reading, read_coverage
 from gazelle_sync.warehouse.history import (
+    Change,
     OpenReject,
     RunLine,
     TableStatus,
     changes_query,
+    read_changes,
     read_open_rejects,
     read_recent_runs,
     read_run_log,
@@ -44,6 +46,7 @@ from gazelle_sync.warehouse.tokens import TokenTable
 __all__ = [
     "DAYS_UNTIL_SETTLED",
     "SCHEMA",
+    "Change",
     "Coverage",
     "Engine",
     "LoadReport",
@@ -77,6 +80,7 @@ __all__ = [
     "migrate",
     "prepare",
     "read",
+    "read_changes",
     "read_coverage",
     "read_last_day",
     "read_mirrored_account",

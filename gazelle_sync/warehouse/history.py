@@ -5,7 +5,7 @@ Keep out: what was covered when (`coverage`), anything that writes, and the tabl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from psycopg2 import sql
 from sqlalchemy import Engine
 
+from gazelle_sync.tables import Table
 from gazelle_sync.warehouse.connection import fetch
 from gazelle_sync.warehouse.schema import SCHEMA
 
@@ -77,6 +78,39 @@ def changes_query(run_id: str, table: str) -> str:
         f"SELECT * FROM gazelle.row_changes WHERE run_id = '{run_id}' AND table_name = '{table}' "  # noqa: S608  shown
         "ORDER BY id;"
     )
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a run did to a record: `insert`, `update`, `delete` or `restore`; of an update, each column old and new."""
+
+    table: str
+    external_id: str
+    change: str
+    columns: dict[str, tuple[Any, Any]]
+
+
+def read_changes(
+    engine: Engine, run_id: str, tables: Mapping[str, Table], *, personal: bool = False, count: int = 50
+) -> tuple[list[Change], int]:
+    """What a run changed in these tables, at most so many of it, and how much there is.
+
+    Columns that are personal are shown on purpose only. Raises `WarehouseError`.
+    """
+    if not has_log(engine):
+        return [], 0
+    _, rows = fetch(
+        engine,
+        "SELECT table_name, external_id, change, changed, count(*) OVER () FROM gazelle.row_changes "
+        "WHERE run_id = %(run_id)s AND table_name = ANY(%(tables)s) ORDER BY id LIMIT %(count)s",
+        {"run_id": run_id, "tables": list(tables), "count": count},
+    )
+    changes = []
+    for name, key, change, changed, _ in rows:
+        shown = {column.name for column in tables[name].all_columns if personal or not column.personal}
+        columns = {column: (old, new) for column, (old, new) in changed.items() if column in shown}
+        changes.append(Change(name, key, change, columns))
+    return changes, rows[0][-1] if rows else 0
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def findings(result: Result) -> dict[str, tuple[bool, str]]:
     text = " ".join(result.output.split())
     parts = re.split(r"([✓✗?]) ([\w ]+): ", text)[1:]
     marks, names, texts = parts[::3], parts[1::3], parts[2::3]
-    return {name: (mark == "✓", text.strip()) for mark, name, text in zip(marks, names, texts, strict=True)}
+    return {name: (mark != "✗", text.strip()) for mark, name, text in zip(marks, names, texts, strict=True)}
 
 
 def everything(database_url: str) -> list[dict[str, Any]]:

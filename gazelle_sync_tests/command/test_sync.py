@@ -222,7 +222,7 @@ def test_more_deletions_than_may_be_are_done_when_they_are_allowed(
     try:
         refused = command("sync", "--table", "pianos", **variables)
         assert refused.exit_code == 0
-        assert "run `gazelle-sync sync --allow-mass-delete` once" in said(refused)
+        assert "run `gazelle-sync sync --table pianos --allow-mass-delete` once" in said(refused)
         assert stored("SELECT count(*) FROM gazelle.pianos WHERE deleted_at IS NULL") == [{"count": len(removed)}]
         allowed = command("sync", "--table", "pianos", "--allow-mass-delete", **variables)
     finally:

@@ -103,6 +103,48 @@ def test_a_sample_of_five_rows_shows_nothing_personal_and_the_sql_that_is_offere
     assert (change["external_id"], change["changed"]) == (client["id"], {"status": [before, after]})
 
 
+def test_what_changed_is_shown_as_before_and_after_without_what_is_personal(run: Run, sandbox: Sandbox) -> None:
+    run("users", "clients")
+    told = metadata(run("clients"), "clients")
+    assert "changes" not in told
+    clients = list(sandbox.account.records("clients").values())
+    for client in clients[:60]:
+        client["personalNotes"] = "Ring twice."
+    clients[0]["lifecycleState"] = "CHANGED"
+    told = metadata(run("clients"), "clients")
+    assert told["changes shown"].value == "50/60"
+    lines = [record.data for record in told["changes"].records]
+    assert {line["record"] for line in lines} <= {client["id"] for client in clients[:60]}
+    assert len(lines) == 50
+    assert "Ring twice." not in str(lines)
+    assert {line["change"] for line in lines} == {"changed"}
+
+
+@pytest.mark.parametrize("table", ["clients", "pianos", "users"])
+def test_what_the_guard_held_back_fails_its_check_with_the_loads_own_words(
+    run: Run, sandbox: Sandbox, rows: Rows, table: str
+) -> None:
+    run("users", "clients", "pianos")
+    gone = list(sandbox.account.records(table))[: 4 if table == "users" else 40]
+    for key in gone:
+        del sandbox.account.records(table)[key]
+    result = run(table)
+    told = metadata(result, table)
+    checks = {each.check_name: each for each in result.get_asset_check_evaluations()}
+    if table == "users":  # one night proves nothing
+        assert checks["few_rows_vanished"].passed
+        return
+    failed = checks["few_rows_vanished"]
+    assert not failed.passed
+    (log,) = rows("SELECT error FROM gazelle.sync_log WHERE table_name = %s ORDER BY id DESC LIMIT 1", table)
+    assert failed.metadata["why"].value == told["warnings"].value == log["error"]
+    assert f"--table {table} --allow-mass-delete" in failed.metadata["why"].value
+    assert f"--table {table} --allow-mass-delete" in failed.metadata["what to do"].value
+    assert set(failed.metadata["examples"].value.split(", ")) <= set(gone)
+    # Once it is let through, nothing is held back.
+    assert failed.metadata["rows"].value == 40
+
+
 def test_every_asset_says_what_its_columns_are_and_where_they_come_from(definitions: ModuleType, run: Run) -> None:
     for name, table in TABLES.items():
         spec = definitions.defs.resolve_assets_def(["gazelle", name]).get_asset_spec(AssetKey(["gazelle", name]))

@@ -54,7 +54,7 @@ def findings(output: str, language: str = "en") -> dict[str, tuple[bool, str]]:
     names = "|".join([*LINES[language], RECORDS])
     parts = re.split(rf"([✓✗?]) ({names}): ", " ".join(output.split()))[1:]
     marks, found, texts = parts[::3], parts[1::3], parts[2::3]
-    return {name: (mark == "✓", text.strip()) for mark, name, text in zip(marks, found, texts, strict=True)}
+    return {name: (mark != "✗", text.strip()) for mark, name, text in zip(marks, found, texts, strict=True)}
 
 
 @pytest.fixture
