@@ -70,7 +70,7 @@ class PostgresIOManager(ConfigurableIOManager):
         if last := warehouse.read_last_day(engine, table):
             note_last_day(self.postgres.settings().var / LAST_DAYS, table.name, last)
         sample = warehouse.read_sample(engine, table)
-        changes, count = warehouse.read_changes(engine, context.run_id, {table.name: table})
+        changes, count = warehouse.read_changes(engine, {table.name: table}, run_id=context.run_id)
         context.add_output_metadata(
             {
                 "dagster/row_count": report.rows,

@@ -293,10 +293,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "since",
         "depuis",
     ),
-    "rows_per_table": (
-        "Rows per table",
-        "Lignes par table",
-    ),
     "recent_runs": (
         "{count:The last run|The last {count} runs}",
         "{count:La dernière exécution|Les {count} dernières exécutions}",
@@ -1937,6 +1933,111 @@ TEXTS: dict[str, tuple[str, str]] = {
     "link_of_another": (
         "{path} is a link that another user made, and is not written through: remove it, or make it your own",
         "{path} est un lien créé par un autre utilisateur, et rien n’est écrit à travers lui : supprimez-le ou créez-le vous-même",
+    ),
+    # -- the status page -------------------------------------------------------------------------------------------------
+    "status_page_names_is_no_switch": (
+        "STATUS_PAGE_NAMES={value} is neither on nor off.",
+        "STATUS_PAGE_NAMES={value} : il faut on ou off.",
+    ),
+    "colon": (
+        ": ",
+        " : ",
+    ),
+    "page_title": (
+        "gazelle-sync: the state of the mirror",
+        "gazelle-sync : l’état de la copie",
+    ),
+    "answer_never": (
+        "Nothing was synced yet. Run make sync, or gazelle-sync sync.",
+        "Rien n’a encore été synchronisé. Lancez make sync, ou gazelle-sync sync.",
+    ),
+    "answer_well": (
+        "All is well: {changes}; the next sync is due at {next}.",
+        "Tout va bien : {changes} ; prochaine synchronisation à {next}.",
+    ),
+    "answer_warned": (
+        "All was read, and {count} {count:thing wants|things want} a look: {names}. Below is what to do.",
+        "Tout a été lu, et {count} {count:point mérite|points méritent} un coup d’œil : {names}. Ce qu’il y a à faire est ci-dessous.",
+    ),
+    "answer_failed": (
+        "Not well since {since}: {names} failed. Below is what to do.",
+        "Un problème depuis le {since} : échec de {names}. Ce qu’il y a à faire est ci-dessous.",
+    ),
+    "answer_stale": (
+        "Not well: {names} {count:is|are} out of date. Below is what to do.",
+        "Un problème : {names} {count:n’est plus|ne sont plus} à jour. Ce qu’il y a à faire est ci-dessous.",
+    ),
+    "nothing_changed": (
+        "nothing changed in the last day",
+        "aucun changement depuis un jour",
+    ),
+    "counted_insert": (
+        "{count} new in {table}",
+        "{count} {count:nouveau|nouveaux} dans {table}",
+    ),
+    "counted_update": (
+        "{count} changed in {table}",
+        "{count} {count:modifié|modifiés} dans {table}",
+    ),
+    "counted_delete": (
+        "{count} gone from {table}",
+        "{count} {count:disparu|disparus} de {table}",
+    ),
+    "counted_restore": (
+        "{count} back in {table}",
+        "{count} de retour dans {table}",
+    ),
+    "clock": (
+        "{hour:02}:{minute:02}",
+        "{hour} h {minute:02}",
+    ),
+    "what_changed": (
+        "What changed in the last day",
+        "Ce qui a changé depuis un jour",
+    ),
+    "changes_shown": (
+        "The last {shown} of {count}. gazelle.row_changes has all of them.",
+        "Les {shown} derniers sur {count}. Ils sont tous dans gazelle.row_changes.",
+    ),
+    "names_left_out": (
+        "Names, addresses and notes are left out (STATUS_PAGE_NAMES).",
+        "Les noms, adresses et notes ne figurent pas ici (STATUS_PAGE_NAMES).",
+    ),
+    "personal_only": (
+        "something personal",
+        "une donnée personnelle",
+    ),
+    "change": (
+        "change",
+        "changement",
+    ),
+    "when": (
+        "when",
+        "quand",
+    ),
+    "what_is_wrong": (
+        "What to do",
+        "Que faire",
+    ),
+    "wrong_since": (
+        "since {at}",
+        "depuis le {at}",
+    ),
+    "duration_of_runs": (
+        "How long the last runs took",
+        "Durée des dernières exécutions",
+    ),
+    "changes_of_runs": (
+        "How many rows the last runs changed",
+        "Lignes modifiées par les dernières exécutions",
+    ),
+    "as_a_table": (
+        "The same as a table",
+        "Les mêmes chiffres en tableau",
+    ),
+    "plot_told": (
+        "{title}, from {first} to {last}. The greatest: {most}. Failed: {failed}.",
+        "{title}, du {first} au {last}. Le maximum : {most}. En échec : {failed}.",
     ),
     # -- dev, the UI and the status page ------------------------------------------------------------------------------
     "var_unusable": (

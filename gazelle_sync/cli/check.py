@@ -43,7 +43,7 @@ def check(settings: Settings, say: Speech, quick: bool, file: str | None) -> int
         found = {finding.what: finding.good for finding in findings}
         if found[say("check_api")]:
             with console.status(say("trying")):
-                tried = trial.try_account(settings, has_database=found[say("check_database")])
+                tried = trial.try_account(settings, has_database=found[say("check_database")] is True)
             for finding in trial.list_findings(tried, say):
                 show(finding)
             console.print()

@@ -132,12 +132,14 @@ class Examination:
         finally:
             client.close()
         untold = self.say("not_told")
-        yield Finding(self.say("check_asking"), True, seen.user or untold)
+        yield Finding(self.say("check_asking"), True if seen.user else None, seen.user or untold)
         parked = self.say("parked", reason=seen.parked) if seen.parked else self.say("not_parked")
-        yield Finding(self.say("check_parked"), not seen.parked, untold if seen.parked is None else parked)
+        is_told = None if seen.parked is None else not seen.parked
+        yield Finding(self.say("check_parked"), is_told, untold if is_told is None else parked)
         announced = self.say("maintenance_announced", at=seen.maintenance_at, message=seen.maintenance)
         told = announced if seen.maintenance or seen.maintenance_at else self.say("no_maintenance")
-        yield Finding(self.say("check_maintenance"), True, untold if seen.maintenance is None else told)
+        is_told = None if seen.maintenance is None else True
+        yield Finding(self.say("check_maintenance"), is_told, told if is_told else untold)
 
     def check_token_lasts(self) -> None:
         if not connections.make_oauth(self.settings, connections.make_transport(self.settings)).lasts():

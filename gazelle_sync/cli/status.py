@@ -31,7 +31,8 @@ def status(settings: Settings, say: Speech, file: Path | None) -> None:
     if settings.embedded:
         console.print(say("banner"), style="yellow")
     with open_records(settings) as instance:
-        seen = read_status(connections.make_engine(settings), settings.tables, instance)
+        engine, names = connections.make_engine(settings), settings.status_page_names
+        seen = read_status(engine, settings.tables, instance, names=names)
     if file:
         write_page(started_in() / file, seen, settings.zone, say)
         console.print(say("page_written", file=file))
