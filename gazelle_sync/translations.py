@@ -111,7 +111,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "not_due": (
         "Every table was read since it was last 02:00: nothing to do.",
-        "Chaque table a été lue depuis 2 h : il n’y a rien à faire.",
+        "Chaque table a déjà été lue depuis 2 h du matin : il n’y a rien à faire.",
     ),
     "done_with_warnings": (
         "Done in {time}, with warnings.",
@@ -119,7 +119,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "failed": (
         "Failed after {time}. Tables that failed or were not run are as they were before.",
-        "Échec après {time}. Les tables en échec ou non lues sont restées comme avant.",
+        "Échec après {time}. Les tables en échec ou non lues sont restées telles quelles.",
     ),
     "preparing": (
         "Preparing the run …",
@@ -235,7 +235,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "nobody_else": (
         "nobody whom no policy names",
-        "personne qu’une politique ne nomme pas",
+        "seulement ceux que nomme une politique",
     ),
     "exposed": (
         "serves the schema gazelle",
@@ -436,7 +436,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "help_sync_first": (
         "Of the tables that have a date, only the months from this business day (2026-03-31) …",
-        "Des tables qui ont une date, seulement les mois à partir de ce jour ouvré (2026-03-31)…",
+        "Pour les tables qui ont une date, seulement les mois à partir de ce jour (2026-03-31)…",
     ),
     "help_sync_last": (
         "… to this one.",
@@ -444,11 +444,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "help_sync_allow_mass_delete": (
         "Let more records be marked as deleted, or more values turn empty, than can be believed; once.",
-        "Laisse marquer comme supprimés plus d’enregistrements, ou se vider plus de valeurs, qu’il n’est croyable ; une fois.",
+        "Accepte, cette fois, plus de suppressions ou de valeurs vidées qu’il n’est vraisemblable.",
     ),
     "help_sync_if_due": (
         "Only if some table was not read since it was last 02:00.",
-        "Seulement si une table n’a pas été lue depuis 02:00.",
+        "Seulement si une table n’a pas encore été lue depuis 2 h du matin.",
     ),
     "help_status": (
         "Shows the last run of each table, its rows, the last runs, and what could not be stored.",
@@ -480,7 +480,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "help_sandbox": (
         "Runs the stand-in for Gazelle, until it is interrupted.",
-        "Fait tourner le remplaçant de Gazelle jusqu’à ce qu’on l’interrompe.",
+        "Lance le bac à sable, qui remplace Gazelle, jusqu’à ce qu’on l’interrompe.",
     ),
     "help_sandbox_port": (
         "Where it listens; any free one unless given.",
@@ -488,7 +488,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "help_dev": (
         "Serves the Dagster UI and the status page, on this machine only; schedules and sensors run meanwhile.",
-        "Sert l’interface de Dagster et la page d’état, sur cette machine seulement ; planifications et capteurs fonctionnent pendant ce temps.",
+        "Ouvre l’interface de Dagster et la page d’état, sur cette machine seulement ; pendant ce temps, planifications et capteurs fonctionnent.",
     ),
     "help_dev_port": (
         "Where the UI listens; 3000 unless given.",
@@ -599,11 +599,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "unavailable": (
         "Gazelle could not answer {what} in {attempts} {attempts:attempt|attempts; the last one}: {why}. Nothing was changed for this table. Run the sync again when Gazelle is well.",
-        "Gazelle n’a pas pu répondre à {what} en {attempts} {attempts:tentative|tentatives ; la dernière} : {why}. Rien n’a été changé dans cette table. Relancez la synchronisation quand Gazelle ira mieux.",
+        "Gazelle n’a pas pu répondre à {what} en {attempts} {attempts:tentative|tentatives ; la dernière} : {why}. Rien n’a été modifié dans cette table. Relancez la synchronisation quand Gazelle ira mieux.",
     ),
     "budget_spent": (
         "Gazelle could not answer {what} in {attempts} {attempts:attempt|attempts; the last one}: {why}. The next one may follow in {wait}, but a run may wait for {budget} in all (GAZELLE_PATIENCE), of which {left} are left. Nothing was changed for this table. Run the sync again later, or raise GAZELLE_PATIENCE.",
-        "Gazelle n’a pas pu répondre à {what} en {attempts} {attempts:tentative|tentatives ; la dernière} : {why}. La suivante est permise dans {wait}, mais une exécution ne peut attendre que {budget} en tout (GAZELLE_PATIENCE), dont il reste {left}. Rien n’a été changé dans cette table. Relancez la synchronisation plus tard, ou augmentez GAZELLE_PATIENCE.",
+        "Gazelle n’a pas pu répondre à {what} en {attempts} {attempts:tentative|tentatives ; la dernière} : {why}. La suivante est permise dans {wait}, mais une exécution ne peut attendre que {budget} en tout (GAZELLE_PATIENCE), dont il reste {left}. Rien n’a été modifié dans cette table. Relancez la synchronisation plus tard, ou augmentez GAZELLE_PATIENCE.",
     ),
     "request_tried_again": (
         "{what}: {why}; attempt {attempt} follows in {wait:.1f} s",
@@ -1144,7 +1144,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "table_is_held": (
         "The tables could not be brought up to date in {minutes} {minutes:minute|minutes} without holding up whoever reads them: {holders}. Nothing was changed. End that session, or wait until it is done, and run the sync again.",
-        "Les tables n’ont pas pu être mises à jour en {minutes} {minutes:minute|minutes} sans faire attendre leurs lecteurs : {holders}. Rien n’a été changé. Mettez fin à cette session, ou attendez qu’elle ait fini, puis relancez la synchronisation.",
+        "Les tables n’ont pas pu être mises à jour en {minutes} {minutes:minute|minutes} sans faire attendre leurs lecteurs : {holders}. Rien n’a été modifié. Mettez fin à cette session, ou attendez qu’elle ait fini, puis relancez la synchronisation.",
     ),
     "waiting_for_table": (
         "The tables are to be brought up to date, and somebody holds one of them; it is tried again until it is free: {holders}",
@@ -1317,7 +1317,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "emptied": (
         "values came empty for more records than can be believed, so these columns keep what they have: {columns}. If this is right, run `gazelle-sync sync --table {table} --allow-mass-delete` once",
-        "trop d’enregistrements sont arrivés vides pour que ce soit croyable ; ces colonnes gardent donc ce qu’elles ont : {columns}. Si c’est voulu, lancez une fois `gazelle-sync sync --table {table} --allow-mass-delete`",
+        "trop de valeurs sont arrivées vides pour que ce soit vraisemblable ; ces colonnes gardent donc ce qu’elles ont : {columns}. Si c’est voulu, lancez une fois `gazelle-sync sync --table {table} --allow-mass-delete`",
     ),
     "emptied_column": (
         "{column} ({lost} of {had})",
@@ -1550,7 +1550,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "check_failed_advice": (
         "Open the check to see which records it found, and correct them in Gazelle. If they are right there, tell whoever looks after the sync.",
-        "Ouvrez le contrôle pour voir quelles fiches il a trouvées et corrigez-les dans Gazelle. Si elles y sont justes, prévenez la personne responsable de la synchronisation.",
+        "Ouvrez le contrôle pour voir quels enregistrements il a trouvés et corrigez-les dans Gazelle. S’ils y sont justes, prévenez la personne responsable de la synchronisation.",
     ),
     "check_failed_well": (
         "The check {about} passes again",
@@ -1622,7 +1622,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "interrupted_not_run": (
         "interrupted; not run: {tables}",
-        "interrompue ; tables non exécutées : {tables}",
+        "interrompue ; tables non lues : {tables}",
     ),
     "no_alert_configured": (
         "No alert is configured: SLACK_WEBHOOK_URL, ALERT_EMAIL_TO with SMTP_URL, or HEARTBEAT_URL.",
@@ -1690,7 +1690,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "remedy_count_agrees_with_gazelle": (
         "Run `gazelle-sync sync --table {table} --full`. If they still differ, Gazelle counts records that it does not list: report it to them.",
-        "Lancez `gazelle-sync sync --table {table} --full`. Si la différence persiste, Gazelle compte des enregistrements qu’il ne montre pas : signalez-le-lui.",
+        "Lancez `gazelle-sync sync --table {table} --full`. Si la différence persiste, Gazelle compte des enregistrements qu’il ne montre pas : signalez-le à Gazelle.",
     ),
     "remedy_stale": (
         "Run `gazelle-sync sync --table {table}`, and look why the nightly run did not read it whole.",
@@ -1739,15 +1739,15 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "and_not_run": (
         "{why}; not run: {tables}",
-        "{why} ; tables non exécutées : {tables}",
+        "{why} ; tables non lues : {tables}",
     ),
     "broke_off": (
         "it broke off, and its process is gone",
-        "elle s’est arrêtée net, et son processus n’existe plus",
+        "elle s’est arrêtée net : son processus n’existe plus",
     ),
     "hung_since": (
         "started {hours} h ago or more, and has not ended; later runs wait behind it",
-        "commencée il y a {hours} h ou plus, et pas terminée ; les suivantes attendent derrière elle",
+        "commencée il y a {hours} h ou plus, elle n’est pas terminée ; les suivantes attendent derrière elle",
     ),
     "dagster_says": (
         "Dagster says: “{text}”",
@@ -1868,7 +1868,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "gazelle_not_verified": (
         "The certificate of {host} can't be verified: {why}. If a proxy or a virus scanner looks into TLS here, let REQUESTS_CA_BUNDLE name a file with its certificate; if the date is the matter, set this machine's clock. Nothing was changed for this table.",
-        "Le certificat de {host} ne peut pas être vérifié : {why}. Si un proxy ou un antivirus inspecte TLS ici, que REQUESTS_CA_BUNDLE désigne un fichier avec son certificat ; si c’est la date, réglez l’horloge de cette machine. Rien n’a été changé dans cette table.",
+        "Le certificat de {host} ne peut pas être vérifié : {why}. Si un proxy ou un antivirus inspecte TLS ici, que REQUESTS_CA_BUNDLE désigne un fichier avec son certificat ; si c’est la date, réglez l’horloge de cette machine. Rien n’a été modifié dans cette table.",
     ),
     "certificates_missing": (
         "{variable} names {path}, which is not there. Let it name a file with the certificates to trust, or unset it.",
@@ -2054,7 +2054,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "dev_runs_already": (
         "gazelle-sync: it runs already, at {url}, in process {pid}. Nothing was changed.",
-        "gazelle-sync : déjà en marche, à {url}, dans le processus {pid}. Rien n’a été modifié.",
+        "gazelle-sync tourne déjà, à {url}, dans le processus {pid}. Rien n’a été modifié.",
     ),
     "dev_port_taken": (
         "Port {port} can't be used ({reason}). Port {free} is free: gazelle-sync dev --port {free}",
