@@ -41,10 +41,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "rejected",
         "rejetés",
     ),
-    "seconds": (
-        "seconds",
-        "secondes",
-    ),
     "status": (
         "status",
         "état",
@@ -1128,7 +1124,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "right_is_lacking": (
         "Give the role of SUPABASE_DB_URL that right, or use the owner's (`gazelle-sync check` says which).",
-        "Donnez ce droit au rôle de SUPABASE_DB_URL, ou prenez celui du propriétaire (`gazelle-sync check` dit lequel).",
+        "Donnez ce droit au rôle de SUPABASE_DB_URL, ou prenez le rôle du propriétaire (`gazelle-sync check` dit quel droit manque).",
     ),
     "disk_is_full": (
         "The database's disk is full: make room, then run the sync again.",
@@ -1200,7 +1196,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "not_null_of": (
         "not null for {what}",
-        "interdiction du nul pour {what}",
+        "valeur obligatoire pour {what}",
     ),
     "role_named": (
         "role {role}",
@@ -1228,7 +1224,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "column_is_otherwise": (
         "{column} is {there}, declared {meant}",
-        "{column} est de type {there}, et déclarée {meant}",
+        "{column} est de type {there}, mais déclarée {meant}",
     ),
     "columns_are_otherwise": (
         "{columns}. As the owner, look at what it holds, and run: {mending}",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
+from rich.table import Column, Table
 
 from gazelle_sync.cli.command import configured, make_screen, started_in
 from gazelle_sync.environment.settings import Misconfigured, Settings
@@ -68,24 +68,23 @@ def status(settings: Settings, say: Speech, file: Path | None) -> None:
 def make_table(seen: Status, settings: Settings, say: Speech) -> Table:
     from gazelle_sync.warehouse import describe_scope  # noqa: PLC0415
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column(say("table"))
+    table = Table(
+        Column(say("table"), no_wrap=True), box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0)
+    )
     table.add_column(say("rows"), justify="right")
     table.add_column(say("last"))
-    table.add_column(say("seconds"), justify="right")
     table.add_column(say("scope"))
     table.add_column(say("fresh"))
     table.add_column(say("status"))
     for state in seen.tables:
         rows = "" if state.rows is None else str(state.rows)
-        if state.finished_at is None or state.seconds is None or state.status is None:
-            table.add_row(state.table, rows, "", "", "", "", say("never"), style="dim")
+        if state.finished_at is None or state.status is None:
+            table.add_row(state.table, rows, "", "", "", say("never"), style="dim")
             continue
         table.add_row(
             state.table,
             rows,
             f"{state.finished_at.astimezone(settings.zone):%Y-%m-%d %H:%M}",
-            f"{state.seconds:.1f}",
             describe_scope(state.scope or "all", say),
             {True: say("yes"), False: say("no"), None: ""}[seen.fresh[state.table]],
             say(state.status),
