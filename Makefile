@@ -4,9 +4,14 @@ BIN := .venv/bin
 # Not the scripts beside it: their first line can't name every path.
 PY := $(BIN)/python
 
+INSTALLING := Installing into .venv, once: a minute or several
+ifneq ($(filter fr%,$(or $(GAZELLE_SYNC_LANG),$(LC_ALL),$(LANG))),)
+INSTALLING := Installation dans .venv, une fois pour toutes : une minute ou plus
+endif
+
 # A dot every two seconds, for as long as pip works: it says nothing for minutes. When this shell dies, so do the dots.
 define install
-@echo '$(if $(filter fr%,$(or $(GAZELLE_SYNC_LANG),$(LC_ALL),$(LANG))),Installation dans .venv, une fois pour toutes : une minute ou plusieurs,Installing into .venv, once: a minute or several)'
+@echo '$(INSTALLING)'
 @(while sleep 2 && kill -0 $$$$ 2>/dev/null; do printf .; done) & dots=$$!; \
  $(PY) -m pip install --quiet --disable-pip-version-check --editable '$(1)' && touch $@; \
  code=$$?; kill $$dots; echo; exit $$code

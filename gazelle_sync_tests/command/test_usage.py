@@ -22,7 +22,7 @@ from gazelle_sync.environment.settings import read_settings
 from gazelle_sync.tables import TABLES
 from gazelle_sync.translations import Speech
 from gazelle_sync_tests.command.conftest import said
-from gazelle_sync_tests.project import Project
+from gazelle_sync_tests.project import SOURCE, Project
 
 COMMANDS = ("sync", "status", "check", "psql", "login", "migrate", "sandbox", "dev")
 SPAN = ("--from", "2026-01-01", "--to", "2026-02-01")
@@ -269,3 +269,35 @@ def test_what_cannot_be_known_from_here_is_neither_good_nor_bad() -> None:
         raise NotKnown("can't be seen from here")
 
     assert find("REST API", look).good is None
+
+
+# -- the installation -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("language", "code", "told"),
+    [("en", 0, "Installing into .venv, once: "), ("fr", 3, "Installation dans .venv, une fois ")],
+)
+def test_the_installation_shows_that_it_is_alive_and_ends_as_pip_does(
+    tmp_path: Path, language: str, code: int, told: str
+) -> None:
+    (tmp_path / "Makefile").write_text((SOURCE / "Makefile").read_text())
+    (tmp_path / "pyproject.toml").touch()
+    python = tmp_path / "python"
+    # In place of both interpreters: it makes the environment, and is pip in it for three seconds.
+    python.write_text(
+        '#!/bin/sh\n[ "$2" = venv ] && mkdir -p .venv/bin && cp "$0" .venv/bin/python && exit 0\n'
+        f"sleep 3; exit {code}\n"
+    )
+    python.chmod(0o755)
+    done = subprocess.run(
+        ["make", f"PYTHON={python}", "install"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "GAZELLE_SYNC_LANG": language},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert bool(done.returncode) == bool(code)
+    assert re.search(rf"^{told}.*\n\.+$", done.stdout, re.MULTILINE)
+    assert (tmp_path / ".venv" / "installed").exists() == (not code)
