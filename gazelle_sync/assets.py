@@ -180,7 +180,7 @@ def make_status_page(settings: Settings) -> AssetsDefinition:
         kinds={"html"},
     )
     def status_page(context: AssetExecutionContext, postgres: PostgresResource) -> MaterializeResult[None]:
-        status = read_status(postgres.engine(), settings.tables, context.instance)
+        status = read_status(postgres.engine(), settings.tables, context.instance, names=settings.status_page_names)
         write_page(file, status, settings.zone, Speech(settings.language))
         return MaterializeResult(
             metadata={

@@ -27,13 +27,16 @@ from gazelle_sync.monitoring.freshness import find_as_of, is_fresh
 from gazelle_sync.redaction import one_line
 from gazelle_sync.resources import PostgresResource
 from gazelle_sync.tables import Cadence, Scope, Table
-from gazelle_sync.translations import say
+from gazelle_sync.translations import TEXTS, say
 
 logger = logging.getLogger(__name__)
 
 LONGEST_WHY = 300
 
 COUNT = "count_agrees_with_gazelle"
+VANISHED = "few_rows_vanished"
+# Checks of what the load itself warns of, in its words.
+SAID = (VANISHED, "no_row_is_set_aside")
 FRESH = {Cadence.NIGHT: "read_within_26_hours", Cadence.WEEK: "read_within_8_days"}
 
 
@@ -83,12 +86,20 @@ def make_checks(table: Table, zone: ZoneInfo, history_start: date) -> AssetCheck
                 coverage = warehouse.read_coverage(engine, [table.name])[table.name]
                 known, fresh = find_as_of(coverage, datetime.now(zone).date()), is_fresh(table, coverage)
                 passed = fresh is True or (fresh is None and is_refused(last))
-                yield make_result(table, name, passed, {"last": str(known or say("never"))})
+                read = {"last": str(known or say("never"))}
+                yield make_result(table, name, passed, read, said=last, remedy="remedy_stale")
             else:
                 verdict = verdicts[name]
-                examples = {"examples": ", ".join(verdict.examples)} if verdict.examples else {}
-                found = {"rows": verdict.broken, **examples}
-                yield make_result(table, name, verdict.broken == 0, found, claims[name].blocking)
+                broken, examples = verdict.broken, verdict.examples
+                # Those that were held back have not vanished yet, and are more than may.
+                if name == VANISHED and "held back" in last and not broken:
+                    held_back = last["held back"].value
+                    assert isinstance(held_back, list)
+                    examples = [str(each) for each in held_back]
+                    broken = len(examples)
+                found = {"rows": broken, **({"examples": ", ".join(examples)} if examples else {})}
+                said = last if name in SAID else None
+                yield make_result(table, name, broken == 0, found, blocking=claims[name].blocking, said=said)
 
     return checks
 
@@ -110,18 +121,33 @@ def compare_count(
     first, _, last = str(metadata.get("days", metadata["scope"]).value).partition("..")
     scope = Scope(all_history.zone, date.fromisoformat(first), date.fromisoformat(last)) if last else all_history
     counted, stored = metadata["gazelle_count"].value, warehouse.count_rows_in_scope(engine, table, scope)
-    return make_result(table, COUNT, counted == stored, {"in Gazelle": counted, "here": stored})
+    found = {"in Gazelle": counted, "here": stored}
+    return make_result(table, COUNT, counted == stored, found, said=metadata)
 
 
 def make_result(
-    table: Table, name: str, passed: bool, metadata: Mapping[str, Any], blocking: bool = False
+    table: Table,
+    name: str,
+    passed: bool,
+    metadata: Mapping[str, Any],
+    *,
+    blocking: bool = False,
+    said: Mapping[str, MetadataValue[Any]] | None = None,
+    remedy: str = "",
 ) -> AssetCheckResult:
+    """What a check found. Of a failed one also what to do, and why, in the sentences that the load itself said."""
+    told = dict(metadata)
+    if not passed:
+        if said and "warnings" in said:
+            told["why"] = said["warnings"].value
+        text = remedy or f"remedy_{name}"
+        told["what to do"] = say(text if text in TEXTS else "remedy_of_data", table=table.name)
     return AssetCheckResult(
         passed=passed,
         asset_key=asset_key(table.name),
         check_name=name,
         severity=AssetCheckSeverity.ERROR if blocking else AssetCheckSeverity.WARN,
-        metadata=metadata,
+        metadata=told,
     )
 
 

@@ -4,7 +4,7 @@ Keep out: SQL (`warehouse`), and what is read (`assets`).
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,6 +20,7 @@ from dagster import (
     ResourceDependency,
     RetryRequested,
     TableColumn,
+    TableMetadataValue,
     TableRecord,
     TableSchema,
 )
@@ -40,6 +41,8 @@ LAST_DAYS = "last_days"
 LONGEST_WHY = 300
 # Seconds until a long list, of which a part failed, is read on.
 PAUSE = 30
+# Records that the UI shows of those that were held back.
+MOST_SHOWN = 50
 
 
 class PostgresIOManager(ConfigurableIOManager):
@@ -80,11 +83,11 @@ class PostgresIOManager(ConfigurableIOManager):
             context.log.warning(f"{report.table}: {warning}")
         # Dagster would take every load for a change, and all that is read after this table for out of date.
         context.step_context.set_data_version(context.asset_key, DataVersion(report.version))
-        sample: dict[str, MetadataValue[Any]] = {}
+        decoration: dict[str, Any] = {}
         try:
             if last := warehouse.read_last_day(engine, table):
                 note_last_day(self.postgres.settings().var / LAST_DAYS, table.name, last)
-            sample = make_sample(engine, table)
+            decoration = make_decoration(engine, table, context.run_id)
         except Exception as error:  # the load is committed, and this only decorates it
             why = one_line(str(error), (), LONGEST_WHY) or type(error).__name__
             logger.warning("%s", say("sample_not_read", table=table.name, why=why))
@@ -109,6 +112,8 @@ class PostgresIOManager(ConfigurableIOManager):
                 "api_retries": report.api_retries,
                 "page_sizes": ", ".join(map(str, report.page_sizes)) or "-",
                 **({"warnings": "\n".join(report.warnings)} if report.warnings else {}),
+                # For the check that few vanish.
+                **({"held back": MetadataValue.json(report.held_back[:MOST_SHOWN])} if report.held_back else {}),
                 "seconds": round(report.seconds, 3),
             }
         )
@@ -116,7 +121,7 @@ class PostgresIOManager(ConfigurableIOManager):
             context,
             {
                 "dagster/column_lineage": column_lineage(table),
-                **sample,
+                **decoration,
                 "what changed": MetadataValue.md(f"```sql\n{warehouse.changes_query(context.run_id, table.name)}\n```"),
             },
         )
@@ -146,11 +151,30 @@ class PostgresIOManager(ConfigurableIOManager):
         return warehouse.read(self.postgres.engine(), table, scope)
 
 
-def make_sample(engine: warehouse.Engine, table: Table) -> dict[str, MetadataValue[Any]]:
-    """A few rows, as metadata. Raises `WarehouseError`."""
+def make_decoration(engine: warehouse.Engine, table: Table, run_id: str) -> dict[str, Any]:
+    """What changed, and a few rows, as metadata. Raises `WarehouseError`."""
+    changes, count = warehouse.read_changes(engine, {table.name: table}, run_id=run_id)
     sample = warehouse.read_sample(engine, table)
     records = [TableRecord({str(name): to_cell(value) for name, value in row.items()}) for _, row in sample.iterrows()]
-    return {"sample": MetadataValue.table(records, TableSchema([TableColumn(str(name)) for name in sample.columns]))}
+    return {
+        **({"changes": tabulate(changes)} if changes else {}),
+        **({"changes shown": f"{len(changes)}/{count}"} if len(changes) < count else {}),
+        "sample": MetadataValue.table(records, TableSchema([TableColumn(str(name)) for name in sample.columns])),
+    }
+
+
+def tabulate(changes: Sequence[warehouse.Change]) -> TableMetadataValue:
+    """A line for each column that changed, as before → after."""
+    lines: list[dict[str, str | int | float | bool | None]] = []
+    for change in changes:
+        told = {"record": change.external_id, "change": say(f"change_{change.change}")}
+        # What is left of a change of personal columns alone is that there was one.
+        for column, (old, new) in change.columns.items() or [("", (None, None))]:
+            lines.append({**told, "column": column, "before": to_cell(old), "after": to_cell(new)})
+    names = ("record", "change", "column", "before", "after")
+    return MetadataValue.table(
+        [TableRecord(line) for line in lines], TableSchema([TableColumn(name) for name in names])
+    )
 
 
 def to_cell(value: object) -> str | int | float | bool | None:

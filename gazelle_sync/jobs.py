@@ -4,6 +4,7 @@ Keep out: what a table's asset does (`assets`), and when a job runs (`schedules`
 """
 
 from collections.abc import Mapping
+from datetime import time
 
 from dagster import AssetSelection, PartitionKeyRange, define_asset_job
 
@@ -33,6 +34,9 @@ HOURLY = define_asset_job(
 
 # On runs of the command: what was asked for.
 READ_TAG = "gazelle-sync/read"
+# By the company's clock.
+NIGHTLY_AT = time(2)
+
 # On runs that the outside watcher expects every night.
 NIGHTLY_TAG = "gazelle-sync/nightly"
 

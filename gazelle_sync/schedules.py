@@ -4,7 +4,6 @@ Keep out: what a run reads (`due`), and what it does (`jobs`).
 """
 
 from collections.abc import Mapping
-from datetime import time
 from zoneinfo import ZoneInfo
 
 from dagster import (
@@ -18,13 +17,12 @@ from dagster import (
 
 from gazelle_sync.assets import asset_key
 from gazelle_sync.due import read_due
-from gazelle_sync.jobs import HOURLY, SYNC, nightly_tags, range_tags
+from gazelle_sync.jobs import HOURLY, NIGHTLY_AT, SYNC, nightly_tags, range_tags
 from gazelle_sync.partitions import coming_months, whole_range
 from gazelle_sync.resources import PostgresResource
 from gazelle_sync.tables import Cadence, Table
 from gazelle_sync.view_assets import find_shown
 
-NIGHTLY_AT = time(2)
 SUNDAY = 6
 
 

@@ -9,6 +9,8 @@ from gazelle_sync.cli.command import configured, make_screen, started_in
 from gazelle_sync.environment.settings import Misconfigured, Settings
 from gazelle_sync.translations import Speech
 
+MARKS = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[yellow]?[/]"}
+
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Leave out the trial of every query, which takes up to a minute.")
@@ -20,7 +22,6 @@ from gazelle_sync.translations import Speech
 )
 @configured
 def check(settings: Settings, say: Speech, quick: bool, file: str | None) -> int:
-    """Says whether configuration, Gazelle, database, privileges and tables are in order. Changes nothing."""
     from gazelle_sync.cli.findings import Finding, examine  # noqa: PLC0415
 
     if quick and file:
@@ -31,8 +32,7 @@ def check(settings: Settings, say: Speech, quick: bool, file: str | None) -> int
     findings: list[Finding] = []
 
     def show(finding: Finding) -> None:
-        mark = "[green]✓[/]" if finding.good else "[red]✗[/]"
-        console.print(f"{mark} {finding.what}: {escape(finding.text)}")
+        console.print(f"{MARKS[finding.good]} {finding.what}: {escape(finding.text)}")
         findings.append(finding)
 
     for finding in examine(settings, say):
@@ -43,7 +43,7 @@ def check(settings: Settings, say: Speech, quick: bool, file: str | None) -> int
         found = {finding.what: finding.good for finding in findings}
         if found[say("check_api")]:
             with console.status(say("trying")):
-                tried = trial.try_account(settings, has_database=found[say("check_database")])
+                tried = trial.try_account(settings, has_database=found[say("check_database")] is True)
             for finding in trial.list_findings(tried, say):
                 show(finding)
             console.print()
@@ -54,4 +54,4 @@ def check(settings: Settings, say: Speech, quick: bool, file: str | None) -> int
         if file:
             report.write_report(started_in() / file, settings, findings, tried)
             console.print(say("report_written", file=file))
-    return 0 if all(finding.good for finding in findings) else 1
+    return 1 if any(finding.good is False for finding in findings) else 0

@@ -31,9 +31,15 @@ STANDING = ("check_asking", "check_parked", "check_maintenance")
 
 @dataclass(frozen=True)
 class Finding:
+    """`good` is None for what can't be known from here."""
+
     what: str
-    good: bool
+    good: bool | None
     text: str
+
+
+class NotKnown(PlainError):
+    """What can't be seen from here; the message says where it can."""
 
 
 def examine(settings: Settings, say: Speech) -> Iterator[Finding]:
@@ -69,6 +75,8 @@ def find(what: str, look: Callable[[], str]) -> Finding:
     """What a look says, or the fault that it raises: whatever it is, the other looks are still to be shown."""
     try:
         return Finding(what, True, look())
+    except NotKnown as untold:
+        return Finding(what, None, str(untold))
     except Exception as error:
         if not isinstance(error, PlainError):
             log_traceback(environment.ROOT, error)
@@ -126,12 +134,14 @@ class Examination:
         finally:
             client.close()
         untold = self.say("not_told")
-        yield Finding(self.say("check_asking"), True, seen.user or untold)
+        yield Finding(self.say("check_asking"), True if seen.user else None, seen.user or untold)
         parked = self.say("parked", reason=seen.parked) if seen.parked else self.say("not_parked")
-        yield Finding(self.say("check_parked"), not seen.parked, untold if seen.parked is None else parked)
+        is_told = None if seen.parked is None else not seen.parked
+        yield Finding(self.say("check_parked"), is_told, untold if is_told is None else parked)
         announced = self.say("maintenance_announced", at=seen.maintenance_at, message=seen.maintenance)
         told = announced if seen.maintenance or seen.maintenance_at else self.say("no_maintenance")
-        yield Finding(self.say("check_maintenance"), True, untold if seen.maintenance is None else told)
+        is_told = None if seen.maintenance is None else True
+        yield Finding(self.say("check_maintenance"), is_told, told if is_told else untold)
 
     def check_token_lasts(self) -> None:
         if not connections.make_oauth(self.settings, connections.make_transport(self.settings)).lasts():
@@ -165,7 +175,9 @@ class Examination:
         return self.say("nobody_else")
 
     def check_rest_api(self) -> str:
-        return self.say("exposed" if warehouse.check_rest_api(self.engine) else "exposure_not_seen")
+        if not warehouse.check_rest_api(self.engine):
+            raise NotKnown(self.say("exposure_not_seen"))
+        return self.say("exposed")
 
     def check_records(self) -> str:
         """Dagster listens to its database and sets options on its connections: neither passes a pooler."""

@@ -28,13 +28,12 @@ from gazelle_sync.definitions import alerts, defs, partitions, postgres, setting
 from gazelle_sync.due import Due, read_due
 from gazelle_sync.environment.account import AnotherAccount
 from gazelle_sync.environment.settings import Misconfigured
-from gazelle_sync.jobs import LOCATION, READ_TAG, SYNC, due_tags, nightly_tags
+from gazelle_sync.jobs import LOCATION, NIGHTLY_AT, READ_TAG, SYNC, due_tags, nightly_tags
 from gazelle_sync.monitoring import freshness
 from gazelle_sync.monitoring.incidents import is_caused_by, is_interruption, make_watcher, reason_of_event, table_of
 from gazelle_sync.monitoring.records import forget_old_runs
 from gazelle_sync.monitoring.under_way import mark_under_way
 from gazelle_sync.partitions import range_of_days, whole_range
-from gazelle_sync.schedules import NIGHTLY_AT
 from gazelle_sync.tables import Cadence, Table
 from gazelle_sync.translations import say
 from gazelle_sync.view_assets import find_shown

@@ -19,7 +19,6 @@ PATIENCE = 10.0
 @click.option("--accept-readers", is_flag=True, help="Add personal columns also to tables that the public may read.")
 @configured
 def migrate(settings: Settings, say: Speech, search: bool, accept_readers: bool) -> None:
-    """Adds to the database what it lacks. A sync does so too; nothing is ever dropped or renamed."""
     from gazelle_sync import warehouse  # noqa: PLC0415
     from gazelle_sync.environment import connections  # noqa: PLC0415
     from gazelle_sync.environment.account import ask_account  # noqa: PLC0415

@@ -15,6 +15,7 @@ from gazelle_sync import warehouse
 from gazelle_sync.alerts import Alerts, channels_from
 from gazelle_sync.environment import embedded
 from gazelle_sync.environment.settings import Misconfigured, Settings
+from gazelle_sync.files import check_writable, explain
 from gazelle_sync.gazelle import ApiKey, Client, OAuth, TokenFile
 from gazelle_sync.gazelle.auth import TokenStore
 from gazelle_sync.gazelle.transport import Exchange, Transport
@@ -35,10 +36,24 @@ def make_alerts(settings: Settings) -> Alerts:
 def make_engine(settings: Settings, *, keep_open: bool = False) -> Engine:
     """Opens nothing yet. With `keep_open` it is this process's one engine that keeps a connection, see `connect`.
 
-    Raises `WarehouseError` for a string that can't be used.
+    Raises `Misconfigured` for a string that can't be used, and where the embedded one has no place.
     """
+    if settings.embedded:
+        check_var(settings)
     url = embedded.start_postgres(settings.var) if settings.embedded else settings.database_url
-    return keep_engine(url) if keep_open else warehouse.connect(url)
+    try:
+        return keep_engine(url) if keep_open else warehouse.connect(url)
+    except warehouse.UnusableAddress as error:
+        raise Misconfigured(str(error)) from None
+
+
+def check_var(settings: Settings) -> str:
+    """The folder that everything is recorded in. Raises `Misconfigured` when it can't be written."""
+    try:
+        check_writable(settings.var)
+    except OSError as error:
+        raise Misconfigured(say("var_unusable", folder=settings.var, reason=explain(error))) from None
+    return str(settings.var)
 
 
 @cache

@@ -118,6 +118,12 @@ def parse_tables_off(text: str) -> tuple[str, ...]:
     return tuple(name for name in TABLES if name in names)
 
 
+def parse_switch(text: str) -> bool:
+    if text.lower() not in ("on", "off"):
+        raise Misconfigured(say("status_page_names_is_no_switch", value=text))
+    return text.lower() == "on"
+
+
 def parse_language(text: str) -> str:
     """`en` or `fr`; unset, whichever the locale says."""
     if text in ("en", "fr"):
@@ -154,6 +160,7 @@ class Settings:
     dagster_postgres_url: str = variable("DAGSTER_POSTGRES_URL", secret=True)
     ui_url: str = variable("DAGSTER_UI_URL", "http://127.0.0.1:3000")
     language: str = variable("GAZELLE_SYNC_LANG", "", parse_language)
+    status_page_names: bool = variable("STATUS_PAGE_NAMES", "off", parse_switch)
     embedded: bool = dataclasses.field(default=False)
     root: Path = dataclasses.field(default=ROOT)
 

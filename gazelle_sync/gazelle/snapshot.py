@@ -79,6 +79,8 @@ class Snapshot:
         self.unanswered = 0
         self.seen = 0
         self.expected = 0
+        # How many of the records that a nested list is read inside of were read, and how many there are.
+        self._outer = (0, 0)
         self.not_gone: set[tuple[str, ...]] = set()
         # Whether Gazelle does not let us read the table at all, which an `optional` one may be.
         self.is_refused = False
@@ -147,6 +149,7 @@ class Snapshot:
     def _read_frames(self) -> Iterator[pandas.DataFrame]:
         self.doubts, self.unproved, self.is_refused = [], {}, False
         self.seen = self.expected = self.unanswered = 0
+        self._outer = (0, 0)
         self._parents, self._counts = array("q"), array("q")
         self.reader.rejects.clear()
         read = self.table.read
@@ -157,21 +160,22 @@ class Snapshot:
         else:
             nodes = self._read_nested(read)
         beyond = 0
+        self._note_progress()
         for block in self._until_cursor_is_lost(prefetch(self._let_refuse(nodes), self.table.name)):
             columns = self.reader.columns(block)
             within = self._drop_beyond_scope(columns)
             beyond += len(columns[0]) - len(within[0])
             yield self.frame(within)
-            progress.debug(
-                "%s: %d of %d read",
-                self.table.name,
-                self.seen,
-                self.expected,
-                extra={"table": self.table.name, "seen": self.seen, "expected": self.expected},
-            )
+            self._note_progress()
         # Of a list without an upper bound, only what lies within the scope is spoken for.
         self.seen -= beyond
         self.expected -= beyond
+
+    def _note_progress(self) -> None:
+        """How far the read is: of a nested list by the records that it is read inside of, whose number is known."""
+        done, of = self._outer if isinstance(self.table.read, Nested) else (self.seen, self.expected)
+        told = {"table": self.table.name, "seen": self.seen, "expected": self.expected, "done": done, "of": of}
+        progress.debug("%(table)s: %(seen)d of %(expected)d read", told, extra=told)
 
     def _until_cursor_is_lost(self, blocks: Iterator[list[Node]]) -> Iterator[list[Node]]:
         """The blocks; a list whose cursor the server no longer knows is in doubt, and so will be read anew."""
@@ -344,6 +348,7 @@ class Snapshot:
         for text in query.whole_lists(self.table, self.scope):
             walk = self._walk(text, read.root)
             for nodes in walk.pages():
+                self._outer = (self._outer[0] + len(nodes), walk.total)
                 for level in read.levels:
                     nodes = [child for parent in nodes for child in self._read_children(level, parent)]  # noqa: PLW2901
                 self.seen += len(nodes)

@@ -193,7 +193,9 @@ class Transport:
                 if failure.rate_limit:
                     self._pace.slow_down(wait, trial.began)
                 logger.warning(
-                    "%s", say("request_tried_again", what=what, why=failure, attempt=trial.attempts + 1, wait=wait)
+                    "%s",
+                    say("request_tried_again", what=what, why=failure, attempt=trial.attempts + 1, wait=wait),
+                    extra={"wait": wait, "why": str(failure)},  # for who shows it while it lasts
                 )
                 time.sleep(wait)
             else:

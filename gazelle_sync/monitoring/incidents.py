@@ -253,7 +253,9 @@ class Watcher:
                 self._alerts.resolve(key, end_of(record))
             else:
                 found = "; ".join(
-                    say("found", what=label(name), value=value.value) for name, value in evaluation.metadata.items()
+                    say("found", what=label(name), value=value.value)
+                    for name, value in evaluation.metadata.items()
+                    if value.value not in ("", None)
                 )
                 self._open(Kind.CHECK_FAILED, key, about, end_of(record), found, record.dagster_run.run_id)
 

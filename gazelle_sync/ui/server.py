@@ -78,7 +78,7 @@ def add_status_page(app: Starlette, settings: Settings, instance: dagster.Dagste
 
     def show_status(_: Request) -> Response:
         try:
-            status = read_status(engine, settings.tables, instance)
+            status = read_status(engine, settings.tables, instance, names=settings.status_page_names)
         except WarehouseError as error:
             return PlainTextResponse(f"{error}\n", 503)
         page = render_page(status, settings.zone, Speech(settings.language))

@@ -7,14 +7,17 @@ from sqlalchemy import Engine
 
 from gazelle_sync.warehouse.account import MirroredAccount, read_mirrored_account, remember_account
 from gazelle_sync.warehouse.api_memory import RefusedField, has_table, read_page_sizes, read_refused_fields
-from gazelle_sync.warehouse.connection import WarehouseError, connect, make_schema
+from gazelle_sync.warehouse.connection import UnusableAddress, WarehouseError, connect, make_schema
 from gazelle_sync.warehouse.coverage import DAYS_UNTIL_SETTLED, Coverage, Reading, read_coverage
 from gazelle_sync.warehouse.exposure import check_bystanders
 from gazelle_sync.warehouse.history import (
+    Change,
     OpenReject,
     RunLine,
     TableStatus,
     changes_query,
+    count_changes,
+    read_changes,
     read_open_rejects,
     read_recent_runs,
     read_run_log,
@@ -50,6 +53,7 @@ __all__ = [
     "DAYS_UNTIL_SETTLED",
     "SCHEMA",
     "VIEWS",
+    "Change",
     "Coverage",
     "Engine",
     "LoadReport",
@@ -62,6 +66,7 @@ __all__ = [
     "SearchIndex",
     "TableStatus",
     "TokenTable",
+    "UnusableAddress",
     "View",
     "WarehouseError",
     "add_search",
@@ -76,6 +81,7 @@ __all__ = [
     "check_schema_rights",
     "check_server",
     "connect",
+    "count_changes",
     "count_rows_in_scope",
     "count_view_rows",
     "describe_scope",
@@ -88,6 +94,7 @@ __all__ = [
     "migrate",
     "prepare",
     "read",
+    "read_changes",
     "read_coverage",
     "read_last_day",
     "read_mirrored_account",

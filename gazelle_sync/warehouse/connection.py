@@ -111,13 +111,17 @@ class NotThere(WarehouseError):
     """The database lacks something that was asked of it."""
 
 
+class UnusableAddress(WarehouseError):
+    """A connection string that can't be used, whatever the database is like."""
+
+
 def connect(url: str, *, keep_open: bool = False, variable: str = "SUPABASE_DB_URL") -> Engine:
     """An engine for a connection string of any dialect name; nothing is opened yet.
 
     A connection is opened for each transaction and closed after it. With `keep_open` one is kept for the next
     transaction, until `Engine.dispose` lets it go: poolers have few places.
 
-    Raises `WarehouseError` for a string that is none, that can be understood in two ways, or that asks for a remote
+    Raises `UnusableAddress` for a string that is none, that can be understood in two ways, or that asks for a remote
     host without TLS. It names the `variable` and shows no part of the string, which may be one of the password.
     """
     hide(*find_passwords(url))
@@ -127,9 +131,9 @@ def connect(url: str, *, keep_open: bool = False, variable: str = "SUPABASE_DB_U
         parsed = None
     if parsed is None or has_two_readings(url, parsed):
         # The original message holds the string, and so the password.
-        raise WarehouseError(say("connection_string_not_understood", variable=variable)) from None
+        raise UnusableAddress(say("connection_string_not_understood", variable=variable)) from None
     if not parsed.drivername.startswith("postgres"):
-        raise WarehouseError(say("connection_string_for_another", variable=variable))
+        raise UnusableAddress(say("connection_string_for_another", variable=variable))
     parsed = drop_foreign_options(parsed, variable)
     return create_engine(
         with_tls(parsed.set(drivername="postgresql+psycopg2"), variable),
@@ -199,7 +203,7 @@ def with_tls(url: URL, variable: str) -> URL:
         return url
     mode = url.query.get("sslmode", "require")
     if mode not in ("require", "verify-ca", "verify-full"):
-        raise WarehouseError(say("connection_without_tls", variable=variable))
+        raise UnusableAddress(say("connection_without_tls", variable=variable))
     return url.update_query_dict({"sslmode": str(mode)})
 
 

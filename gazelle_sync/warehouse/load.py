@@ -335,7 +335,7 @@ class Load:
             columns = ", ".join(
                 say("emptied_column", column=name, lost=lost, had=had) for name, (lost, had) in suspicious.items()
             )
-            report.warnings.append(say("emptied", columns=columns))
+            report.warnings.append(say("emptied", columns=columns, table=self.table.name))
 
     def choose_gone(self, cursor: Cursor, unseen: Unseen, report: LoadReport) -> list[Key]:
         """What may be marked: asked for, not there, and not held back. Nothing, if it is suspiciously much."""
@@ -355,9 +355,11 @@ class Load:
         gone = [entry.key for entry in unseen.missing if entry.key in asked and entry.key not in kept]
         if self.allow_mass_delete or unseen.count_surprising(gone) <= unseen.limit:
             return gone
+        report.held_back = ["/".join(key) for key in gone]
         report.warnings.append(
             say(
                 "too_many_gone",
+                table=self.table.name,
                 missing=len(unseen.missing),
                 in_scope=unseen.in_scope,
                 asked=len(asked),

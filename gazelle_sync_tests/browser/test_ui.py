@@ -145,6 +145,13 @@ def test_the_status_page_needs_nothing_but_itself(desk: Desk, ui: Ui, pictures: 
     ui.shows("gazelle-sync", *TABLES, "The last")
     assert len(ui.driver.find_elements("tag name", "svg")) == 2
     assert ui.driver.execute_script("return performance.getEntriesByType('resource').length") == 0
+    ui.driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    )
+    try:
+        assert ui.driver.execute_script("return document.documentElement.scrollWidth") == 390
+    finally:
+        ui.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     ui.driver.set_window_size(1400, 1250)
     ui.picture(pictures / "status.png")
     assert (pictures / "status.png").stat().st_size < LARGEST

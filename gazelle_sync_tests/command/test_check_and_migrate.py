@@ -48,9 +48,9 @@ def stranger(database_url: str, empty_engine: Engine) -> Iterator[str]:
 def findings(result: Result) -> dict[str, tuple[bool, str]]:
     """What was looked at → whether it is well, and what is said of it."""
     text = " ".join(result.output.split())
-    parts = re.split(r"([✓✗]) ([\w ]+): ", text)[1:]
+    parts = re.split(r"([✓✗?]) ([\w ]+): ", text)[1:]
     marks, names, texts = parts[::3], parts[1::3], parts[2::3]
-    return {name: (mark == "✓", text.strip()) for mark, name, text in zip(marks, names, texts, strict=True)}
+    return {name: (mark != "✗", text.strip()) for mark, name, text in zip(marks, names, texts, strict=True)}
 
 
 def everything(database_url: str) -> list[dict[str, Any]]:

@@ -191,12 +191,12 @@ def test_the_page_leads_from_nothing_to_a_mirrored_account_that_only_who_was_let
     checked = said(checkout, next(lines))
     assert checked.count("✓") > 5 + len(TABLES)
     assert "✗" not in checked
-    assert "Done." in said(checkout, next(lines))
+    assert "Done in " in said(checkout, next(lines))
     assert re.search(r"pianos +85 ", said(checkout, next(lines)))
     assert list(lines) == []
 
     in_sql_editor(supabase, letting_in)
-    assert {line[0] for line in said(checkout, ".venv/bin/gazelle-sync check --quick").splitlines()} == {"✓"}
+    assert {line[0] for line in said(checkout, ".venv/bin/gazelle-sync check --quick").splitlines()} <= {"✓", "?"}
     rest = warehouse.connect(emptied.url("authenticator", "geheim"))
 
     def counted(role: str, table: str) -> int:
@@ -218,4 +218,4 @@ def test_the_page_leads_from_nothing_to_a_mirrored_account_that_only_who_was_let
 def test_make_sync_ends_with_a_summary(checkout: Project, emptied: Server, gazelle: dict[str, str]) -> None:
     checkout.variables.update(gazelle, SUPABASE_DB_URL=emptied.url())
     out = said(checkout, "make sync")
-    assert out.rstrip().endswith("Done.")
+    assert re.search(r"^Done in .* s\.$", out, re.MULTILINE)

@@ -103,6 +103,44 @@ def test_a_sample_of_five_rows_shows_nothing_personal_and_the_sql_that_is_offere
     assert (change["external_id"], change["changed"]) == (client["id"], {"status": [before, after]})
 
 
+def test_what_changed_is_shown_as_before_and_after_without_what_is_personal(run: Run, sandbox: Sandbox) -> None:
+    run("users", "clients")
+    told = metadata(run("clients"), "clients")
+    assert "changes" not in told
+    clients = list(sandbox.account.records("clients").values())
+    for client in clients[:60]:
+        client["personalNotes"] = "Ring twice."
+    clients[0]["lifecycleState"] = "CHANGED"
+    told = metadata(run("clients"), "clients")
+    assert told["changes shown"].value == "50/60"
+    lines = [record.data for record in told["changes"].records]
+    assert {line["record"] for line in lines} <= {client["id"] for client in clients[:60]}
+    assert len(lines) == 50
+    assert "Ring twice." not in str(lines)
+    assert {line["change"] for line in lines} == {"changed"}
+
+
+@pytest.mark.parametrize("table", ["clients", "pianos"])
+def test_what_the_guard_held_back_fails_its_check_with_the_loads_own_words(
+    run: Run, sandbox: Sandbox, rows: Rows, table: str
+) -> None:
+    run(table)
+    gone = list(sandbox.account.records(table))[:40]
+    for key in gone:
+        del sandbox.account.records(table)[key]
+    result = run(table)
+    told = metadata(result, table)
+    checks = {each.check_name: each for each in result.get_asset_check_evaluations()}
+    failed = checks["few_rows_vanished"]
+    assert not failed.passed
+    (log,) = rows("SELECT error FROM gazelle.sync_log WHERE table_name = %s ORDER BY id DESC LIMIT 1", table)
+    assert failed.metadata["why"].value == told["warnings"].value == log["error"]
+    assert f"--table {table} --allow-mass-delete" in failed.metadata["why"].value
+    assert f"--table {table} --allow-mass-delete" in failed.metadata["what to do"].value
+    assert set(failed.metadata["examples"].value.split(", ")) <= set(gone)
+    assert failed.metadata["rows"].value == 40
+
+
 def test_every_asset_says_what_its_columns_are_and_where_they_come_from(definitions: ModuleType, run: Run) -> None:
     for name, table in TABLES.items():
         spec = definitions.defs.resolve_assets_def(["gazelle", name]).get_asset_spec(AssetKey(["gazelle", name]))
@@ -162,7 +200,7 @@ def test_the_page_is_whole_by_itself_and_shows_what_there_is(run: Run, empty_eng
     assert "cli_&lt;b&gt;" in text
     assert "<script" not in text
     assert {name for name in TABLES if name not in text} == set()
-    assert text.count("<svg") == 2
+    assert text.count("<svg") == text.count("aria-label=") == 2
     french = status_page.render_page(status.read_status(empty_engine, TABLES), TORONTO, Speech("fr"))
     assert '<html lang="fr">' in french
     assert "jamais synchronisée" in french
@@ -179,20 +217,21 @@ def test_a_field_that_gazelle_refuses_is_on_the_assets_page_and_on_the_status_pa
         told["warnings"].value
     )
     seen = status.read_status(empty_engine, TABLES)
-    line = "<tr><td>users</td><td>color</td><td>color</td><td><time>2026-03-01</time></td></tr>"
+    line = "users</th><td .*?>color</td><td .*?>color</td><td .*?><time>2026-03-01</time></td></tr>"
     for language, title in (("en", "Fields that Gazelle refuses"), ("fr", "Champs que Gazelle refuse")):
         text = status_page.render_page(seen, TORONTO, Speech(language))
-        assert re.search(f"<h2>{title}</h2>.*{line}", text)
+        assert re.search(f"(?s)<h3>{title}</h3>.*{line}", text)
     sandbox.faults.clear()
     run("users")
-    assert "refuses</h2>" not in status_page.render_page(
+    assert "refuses</h3>" not in status_page.render_page(
         status.read_status(empty_engine, TABLES), TORONTO, Speech("en")
     )
 
 
 def test_the_page_is_written_before_anything_was_synced(empty_engine: Engine) -> None:
     text = status_page.render_page(status.read_status(empty_engine, TABLES), TORONTO, Speech("en"))
-    assert text.count("never synced") == len(TABLES) + 1
+    assert text.count("never synced") == len(TABLES)
+    assert "Nothing was synced yet." in text
 
 
 @pytest.mark.parametrize("end", ["report_run_failed", "report_run_canceled"])

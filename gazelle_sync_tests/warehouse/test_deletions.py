@@ -271,7 +271,7 @@ def test_too_many_at_once_are_not_marked_and_the_warning_names_the_numbers(mirro
     assert report.warnings == [
         "30 of 150 records are no longer listed, and of 30 of them that were asked for by id 30 are gone: more than "
         "may go at once (25), so none was marked as deleted. If this is right, run "
-        "`gazelle-sync sync --allow-mass-delete` once"
+        "`gazelle-sync sync --table clients --allow-mass-delete` once"
     ]
     assert (last_log("clients")["status"], last_log("clients")["error"]) == ("warning", report.warnings[0])
 
