@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from gazelle_sync.gazelle import query
 from gazelle_sync.gazelle.client import Client
-from gazelle_sync.gazelle.errors import GazelleError, InvalidResponse, QueryRefused, Unanswered
+from gazelle_sync.gazelle.errors import GazelleError, InvalidResponse, QueryRefused, Refused, Unanswered
 from gazelle_sync.gazelle.estimate import Cost, Speed, estimate, measure
 from gazelle_sync.gazelle.gaps import do_without
 from gazelle_sync.gazelle.page_size import PageSize
@@ -29,6 +29,7 @@ from gazelle_sync.gazelle.transport import Exchange
 from gazelle_sync.tables.declaration import (
     ById,
     ByParent,
+    ByValue,
     Cadence,
     Connection,
     Gap,
@@ -40,8 +41,6 @@ from gazelle_sync.tables.declaration import (
 )
 from gazelle_sync.translations import say
 
-# How many tables are tried at once, within the rate limit.
-AT_ONCE = 4
 # Where a list is empty, there is no id to ask for: one that nobody has shows as well whether the query is understood.
 NOBODY = "unknown"
 # A name of the API's, and no more.
@@ -124,7 +123,9 @@ class Conditions:
 
 
 def try_tables(tables: Sequence[Table], known: Mapping[str, Sizes], conditions: Conditions) -> list[Outcome]:
-    """Tries each table; `known` are the sizes of pages that worked last. What fails is in the outcome.
+    """Tries each table, as many at once as requests may be; `known` are the sizes of pages that worked last.
+
+    What fails is in the outcome.
 
     What has not come by the end of the conditions is not waited for.
     """
@@ -138,7 +139,7 @@ def try_tables(tables: Sequence[Table], known: Mapping[str, Sizes], conditions: 
             while True:
                 waiting.get_nowait().finish()
 
-    for thread in [start_in_thread(work, "trial") for _ in range(AT_ONCE)]:
+    for thread in [start_in_thread(work, "trial") for _ in range(conditions.client.concurrent)]:
         with suppress(TimeoutError):
             thread.result(max(conditions.end - time.monotonic(), 0.0))
     return [trial.outcome for trial in trials]
@@ -188,6 +189,8 @@ class Trial:
             levels = self._try_lists(read, read.root if isinstance(read, Nested) else read)
             if isinstance(read, Nested):
                 self._try_parts(read, levels)
+            elif read.parts:
+                self._try_cut(read, read.parts)
         self._try_evidence(levels[-1])
 
     def _ask(self, text: str, variables: Mapping[str, object], size: PageSize | None = None) -> Any:
@@ -284,6 +287,13 @@ class Trial:
                 self._ask(query.nested_of_one(self.table, level), {"id": parent, "first": 1, "after": None})
         if len(read.levels) == 1:
             for text in query.nested_counts(self.table, read, self._conditions.nightly):
+                self._ask(text, {"first": 1, "after": None})
+
+    def _try_cut(self, read: Connection, parts: ByValue) -> None:
+        """What a long list is cut by. A sync reads it in one piece where that is refused, and says so."""
+        with suppress(Refused, Unanswered):
+            self._ask(query.part_counts(self.table, self._conditions.nightly), {})
+            for text in query.whole_lists(self.table, self._conditions.nightly, parts.values[:2]):
                 self._ask(text, {"first": 1, "after": None})
 
     def _try_evidence(self, nodes: Sequence[Node]) -> None:

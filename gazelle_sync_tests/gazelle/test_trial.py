@@ -25,7 +25,7 @@ Try = Callable[..., Outcome]
 @pytest.fixture
 def conditions(sandbox: Sandbox) -> Iterator[Conditions]:
     watch = Watch()
-    client = client_of(sandbox, observe=watch)
+    client = client_of(sandbox, observe=watch, concurrent=4)
     yield Conditions(client, watch, NIGHTLY, ALL, 1000.0, time.monotonic() + 60, time.monotonic() + 60)
     client.close()
 
@@ -134,6 +134,14 @@ def test_what_can_not_be_done_without_is_an_error_also_where_only_a_deletion_nee
     assert not outcome.is_good
 
 
+def test_a_list_that_can_not_be_cut_is_read_in_one_piece_and_so_it_is_no_error(sandbox: Sandbox, tried: Try):
+    sandbox.faults.add(Fault("missing", names=["PrivateQuery.allTimelineEntries(types)"]))
+    outcome = tried("timeline_entries")
+    assert outcome.error is None
+    assert outcome.is_good
+    assert outcome.records == len(sandbox.account.timeline)
+
+
 def test_a_page_that_is_too_large_is_halved_and_the_size_that_works_is_told(sandbox: Sandbox, tried: Try):
     sandbox.page_cap = 5000
     sandbox.faults.add(Fault("max_first", limit=60))
@@ -206,7 +214,7 @@ def test_what_does_not_come_by_the_end_is_not_waited_for(sandbox: Sandbox, condi
 def test_several_tables_are_tried_at_once_within_the_rate_limit(sandbox: Sandbox):
     sandbox.latency = 0.2
     watch = Watch()
-    client = client_of(sandbox, observe=watch, requests_per_second=20)
+    client = client_of(sandbox, observe=watch, requests_per_second=20, concurrent=4)
     began = time.monotonic()
     tables = [TABLES[name] for name in TABLES if isinstance(TABLES[name].read, PlainList)]
     outcomes = list(try_tables(tables, {}, Conditions(client, watch, NIGHTLY, ALL, 20, began + 60, began + 60)))
