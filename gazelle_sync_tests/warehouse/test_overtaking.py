@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from contextlib import ExitStack, contextmanager
 from datetime import date
 
@@ -298,3 +299,10 @@ def load_dates(load, visits):
     load(
         [{**each, "appointment_date": date.fromisoformat(each["appointment_date"])} for each in visits], "appointments"
     )
+
+
+def test_what_an_earlier_attempt_read_is_as_old_as_its_oldest_part(engine, rows):
+    """Or it would take the place of what another load read meanwhile."""
+    warehouse.load(engine, Canned(TABLES["clients"], [ONE], oldest=time.monotonic() - 60), run_id="again")
+    [log] = rows("SELECT finished_at - started_at >= interval '60 seconds' AS is_old FROM gazelle.sync_log")
+    assert log["is_old"]
