@@ -458,6 +458,18 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Says whether configuration, Gazelle, database and rights are in order. Changes nothing.",
         "Dit si la configuration, Gazelle, la base de données et les droits sont en ordre. Ne change rien.",
     ),
+    "help_check_quick": (
+        "Leave out the trial of every query, which takes up to a minute.",
+        "Laisse de côté l’essai de chaque requête, qui prend jusqu’à une minute.",
+    ),
+    "help_check_file": (
+        "Write to this file what a maintainer needs, without personal data and secrets.",
+        "Écrit dans ce fichier ce qu’il faut à qui s’occupe du projet, sans données personnelles ni secrets.",
+    ),
+    "report_and_quick": (
+        "--report is made of what --quick leaves out: leave out one of them.",
+        "--report est fait de ce que --quick laisse de côté : retirez l’un des deux.",
+    ),
     "help_psql": (
         "Opens the data in psql. What is written after it goes to psql: gazelle-sync psql -c 'SELECT 1'.",
         "Ouvre les données dans psql. Ce qui suit va à psql : gazelle-sync psql -c 'SELECT 1'.",
@@ -1015,7 +1027,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "queries_good": (
         "{count} were sent, and all of them are answered as a sync needs it",
-        "{count} envoyées, toutes répondues comme une synchronisation en a besoin",
+        "{count} {count:envoyée, répondue|envoyées, toutes répondues} comme une synchronisation en a besoin",
     ),
     "queries_bad": (
         "{count} were answered; something is missing for {tables}",

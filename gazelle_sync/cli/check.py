@@ -13,19 +13,14 @@ MARKS = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[yellow]?[/]"}
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Leave out the trial of every query, which takes up to a minute.")
-@click.option(
-    "--report",
-    "file",
-    type=click.Path(dir_okay=False),
-    help="Write to this file what a maintainer needs, without personal data and secrets.",
-)
+@click.option("--quick", is_flag=True)
+@click.option("--report", "file", type=click.Path(dir_okay=False))
 @configured
 def check(settings: Settings, say: Speech, quick: bool, file: str | None) -> int:
     from gazelle_sync.cli.findings import Finding, examine  # noqa: PLC0415
 
     if quick and file:
-        raise Misconfigured("--report is made of what --quick leaves out: leave out one of them.")
+        raise Misconfigured(say("report_and_quick"))
     console = make_screen()
     if settings.embedded:
         console.print(say("banner"), style="yellow")

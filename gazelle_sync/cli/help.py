@@ -21,6 +21,7 @@ PLACES = {
     "sync first": "date",
     "sync last": "date",
     "status file": "file",
+    "check file": "file",
     "login port": "port",
     "sandbox port": "port",
     "dev port": "port",
