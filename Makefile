@@ -24,7 +24,7 @@ dev: .venv/installed ; @$(PY) -m gazelle_sync.cli dev
 psql: .venv/installed ; @$(PY) -m gazelle_sync.cli psql
 install: .venv/installed
 
-test: .venv/installed-dev ; $(PY) -m pytest
+test: .venv/installed-dev ; $(PY) -m pytest --numprocesses 2 --dist loadfile
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
