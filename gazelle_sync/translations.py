@@ -454,6 +454,23 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Write it as a page that needs nothing else.",
         "L’écrit comme une page qui se suffit à elle-même.",
     ),
+    "help_migrate_search": (
+        "Also indexes for searching in texts; says what they cost.",
+        "Ajoute aussi des index pour chercher dans les textes, et dit ce qu’ils coûtent.",
+    ),
+    "help_migrate_accept_readers": (
+        "Add personal columns also to tables that the public may read.",
+        "Ajoute des colonnes personnelles même aux tables que le public peut lire.",
+    ),
+    "help_describe": (
+        "Prints what tables, views and columns mean, with examples: for an assistant. Asks nobody.",
+        "Affiche ce que veulent dire tables, vues et colonnes, avec des exemples, pour un assistant. Ne demande rien à "
+        "personne.",
+    ),
+    "help_describe_as_json": (
+        "As JSON, and not as Markdown.",
+        "En JSON plutôt qu’en Markdown.",
+    ),
     "help_check": (
         "Says whether configuration, Gazelle, database and rights are in order. Changes nothing.",
         "Dit si la configuration, Gazelle, la base de données et les droits sont en ordre. Ne change rien.",

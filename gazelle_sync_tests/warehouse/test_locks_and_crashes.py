@@ -61,8 +61,8 @@ def state(rows):
 
 # -- processes that die -----------------------------------------------------------------------------------------------
 
-# Of what a process may be killed in: 60 in all.
-NIGHTS, FIRST_LOADS, MIGRATIONS, RENEWALS = 22, 14, 12, 12
+# Of what a process may be killed in.
+NIGHTS, RENEWALS = 22, 12
 
 
 @pytest.fixture
@@ -144,64 +144,6 @@ def test_a_process_killed_at_any_moment_leaves_each_table_as_before_or_as_after(
     assert whole() == (number, number)
     # It was killed in different places, or it proves little.
     assert len(rounds) > NIGHTS / 3
-
-
-def test_a_first_load_that_is_killed_at_any_moment_left_nothing_or_is_whole(engine, killed, whole, run, rows):
-    rng = random.Random(13)
-    say, answer, kill = killed
-    began = time.monotonic()
-    say("once 0")
-    assert not answer().startswith("failed")
-    duration = time.monotonic() - began
-    found = set()
-    empty = (
-        "TRUNCATE gazelle.clients, gazelle.pianos, gazelle.sync_log, gazelle.row_changes, gazelle.rejected_rows CASCADE"
-    )
-    for _ in range(FIRST_LOADS):
-        run(empty)
-        kill("forever 0", rng.uniform(0, duration), rows)
-        found.add(whole())
-    assert (None, None) in found
-    # What was loaded before it was killed is gone on with.
-    number = (whole()[0] or 0) + 1
-    say(f"once {number}")
-    assert "failed" not in answer()
-    assert whole() == (number, number)
-
-
-def test_a_migration_that_is_killed_at_any_moment_is_finished_by_the_next_and_loses_no_row(empty_engine, killed, ask):
-    """A table that was there before, with a column and a row of somebody's own."""
-    rng = random.Random(17)
-    _, _, kill = killed
-    kept = "SELECT id, external_id, company_name, their_own FROM gazelle.clients ORDER BY id"
-    ask("DROP SCHEMA IF EXISTS gazelle CASCADE")
-    began = time.monotonic()
-    warehouse.migrate(empty_engine, loader.FEW)
-    duration = time.monotonic() - began
-    before, done = [], set()
-    for _ in range(MIGRATIONS):
-        if not before:
-            ask(
-                "DROP SCHEMA IF EXISTS gazelle CASCADE; CREATE SCHEMA gazelle; CREATE TABLE gazelle.clients "
-                "(id bigint PRIMARY KEY, external_id text UNIQUE, company_name text, their_own text); "
-                "INSERT INTO gazelle.clients SELECT n, nullif('cli_' || n, 'cli_7'), 'Client ' || n, 'own ' || n "
-                "FROM generate_series(1, 50) AS n"
-            )
-            before = ask(kept)
-        kill("migrate", rng.uniform(0, 1.2 * duration), ask)
-        assert ask(kept) == before
-        [found] = ask(
-            "SELECT count(*) AS n FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid "
-            "WHERE relnamespace = 'gazelle'::regnamespace"
-        )
-        done.add(found["n"])
-        # What is done, or was begun, is begun anew at times, and gone on with at others.
-        if found["n"] > min(done) and rng.random() < 0.5:
-            before = []
-    warehouse.migrate(empty_engine, loader.FEW)
-    assert warehouse.list_missing(empty_engine, loader.FEW) == []
-    assert not before or ask(kept) == before
-    assert len(done) > 1
 
 
 @pytest.mark.parametrize("place", ["a file", "postgres"])
