@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from gazelle_sync.environment.settings import Misconfigured, load_files, parse_language
-from gazelle_sync.translations import Speech
+from gazelle_sync.translations import TEXTS, Speech
 
 # What is written after an option, by command and parameter.
 PLACES = {
@@ -79,11 +79,13 @@ def translate(group: click.Group, say: Speech) -> None:
     for command in (group, *group.commands.values()):
         if command is not group:
             command.context_class = Context
-            command.help = say(f"help_{command.name}")
+            command.help = say(name) if (name := f"help_{command.name}") in TEXTS else command.help
             command.options_metavar = say("help_place_options")
         for parameter in command.params:
             if isinstance(parameter, click.Option):
-                parameter.help = say(f"help_{command.name}_{parameter.name}")
+                # One that is forgotten keeps its own, and a test says so: no command is to fail for its help.
+                name = f"help_{command.name}_{parameter.name}"
+                parameter.help = say(name) if name in TEXTS else parameter.help
             # A word that stands for what a person writes there.
             if place := PLACES.get(f"{command.name} {parameter.name}"):
                 parameter.metavar = say(f"help_place_{place}")
