@@ -65,9 +65,9 @@ def test_another_declaration_is_compared_and_added(prepared: Engine, rows: Rows,
 @pytest.mark.parametrize(
     ("dropped", "table"),
     [
-        ("TABLE gazelle.row_changes", "users"),
+        ("TABLE gazelle.row_changes CASCADE", "users"),
         ("TABLE gazelle.users CASCADE", "users"),
-        ("COLUMN city", "clients"),
+        ("COLUMN city CASCADE", "clients"),
         # What the placeholders for a client's technicians are told apart by.
         ("CONSTRAINT users_external_id_key CASCADE", "clients"),
     ],
