@@ -62,7 +62,7 @@ def state(rows):
 # -- processes that die -----------------------------------------------------------------------------------------------
 
 # Of what a process may be killed in.
-NIGHTS, RENEWALS = 22, 12
+NIGHTS, FIRST_LOADS, RENEWALS = 22, 14, 12
 
 
 @pytest.fixture
@@ -144,6 +144,29 @@ def test_a_process_killed_at_any_moment_leaves_each_table_as_before_or_as_after(
     assert whole() == (number, number)
     # It was killed in different places, or it proves little.
     assert len(rounds) > NIGHTS / 3
+
+
+def test_a_first_load_that_is_killed_at_any_moment_left_nothing_or_is_whole(engine, killed, whole, run, rows):
+    rng = random.Random(13)
+    say, answer, kill = killed
+    began = time.monotonic()
+    say("once 0")
+    assert not answer().startswith("failed")
+    duration = time.monotonic() - began
+    found = set()
+    empty = (
+        "TRUNCATE gazelle.clients, gazelle.pianos, gazelle.sync_log, gazelle.row_changes, gazelle.rejected_rows CASCADE"
+    )
+    for _ in range(FIRST_LOADS):
+        run(empty)
+        kill("forever 0", rng.uniform(0, 0.4 * duration), rows)
+        found.add(whole())
+    assert len(found) > 1
+    # What was loaded before it was killed is gone on with.
+    number = (whole()[0] or 0) + 1
+    say(f"once {number}")
+    assert "failed" not in answer()
+    assert whole() == (number, number)
 
 
 @pytest.mark.parametrize("place", ["a file", "postgres"])
@@ -344,7 +367,7 @@ def test_a_commit_whose_confirmation_is_lost_is_not_done_twice(database_url, eng
     [
         ("53100", "The database's disk is full: make room, then run the sync again."),
         ("42501", "Give the role of SUPABASE_DB_URL that right"),
-        ("23514", "Loading clients failed after 1 attempt: refused here (23514)."),
+        ("23514", "Loading clients failed after 1 attempts: refused here (23514)."),
         ("57014", "look for something that holds a lock"),
         ("XX000", "refused here (XX000)"),
     ],
@@ -411,7 +434,7 @@ def test_a_database_that_will_not_have_us_is_asked_once_and_the_error_is_without
     url = url.set(password=url.password or "s3cr3t-w0rd")
     with pytest.raises(WarehouseError) as caught:
         warehouse.migrate(warehouse.connect(url.render_as_string(hide_password=False)))
-    assert str(caught.value).startswith("Preparing the tables failed after 1 attempt: ")
+    assert str(caught.value).startswith("Preparing the tables failed after 1 attempts: ")
     assert url.password not in str(caught.value)
 
 
