@@ -84,7 +84,7 @@ def test_what_could_not_be_sent_is_sent_by_the_next_command_of_any_kind(
     began = time.monotonic()
     ended = project.run("sync", "--table", "users")
     assert time.monotonic() - began < 60
-    assert "An alert could not be sent; it is kept for the next run: slack: 1 alert(s)" in ended.text
+    assert "An alert could not be sent; it is kept for the next run: slack: 1 alert" in ended.text
     live.faults.clear()
     for number, arguments in enumerate((["status"], ["check", "--quick"], ["migrate"])):
         slack.status = 404

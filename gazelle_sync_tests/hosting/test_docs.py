@@ -38,6 +38,8 @@ WALKED = [
 IMAGE = "docker build --file deploy/Dockerfile --build-arg EXTRAS=[kubernetes] --tag"
 ELSEWHERE = {
     "make sync": "test_make_sync_ends_with_a_summary, below",
+    "gazelle-sync describe": "answers/test_describe.py",
+    "gazelle-sync describe --json": "answers/test_describe.py",
     "make test": "it is what runs this",
     "sudo cp deploy/systemd/* /etc/systemd/system/": "needs a systemd that runs; the units are verified",
     "sudo systemctl enable --now gazelle-sync.timer gazelle-sync-weekly.timer": "the same",

@@ -205,10 +205,10 @@ def test_a_run_opens_a_connection_for_each_table_and_holds_none_while_the_api_is
         event.remove(Pool, "connect", count)
         live.faults.remove(fault)
         watcher.dispose()
-    # One for whose account it is and for the declared shape, before the first table is read; and one for the second
-    # look at a list inside another's records, of which nothing is stored yet.
+    # One for whose account it is, one for the declared shape, before the first table is read, as the API's shape is
+    # asked for between them; and one for the second look at a list inside another's records, which has nothing stored.
     nested = [table for table in TABLES.values() if isinstance(table.read, Nested)]
-    assert len(opened) == 1 + len(TABLES) + len(nested)
+    assert len(opened) == 2 + len(TABLES) + len(nested)
     assert len(held) > len(TABLES)
     # As many as before it began: the one that looks, and what other tests keep.
     assert set(held) == {held[0]}

@@ -230,5 +230,5 @@ def test_a_database_that_may_only_be_read_is_told_before_a_sync_fails_in_it(chec
     finally:
         owner("SET default_transaction_read_only = off", "ALTER DATABASE postgres RESET default_transaction_read_only")
     assert not good
-    assert "Writing to the database failed after 1 attempts" in text
+    assert "Writing to the database failed after 1 attempt" in text
     assert "The database may only be read: it is a replica" in text

@@ -367,7 +367,7 @@ def test_a_commit_whose_confirmation_is_lost_is_not_done_twice(database_url, eng
     [
         ("53100", "The database's disk is full: make room, then run the sync again."),
         ("42501", "Give the role of SUPABASE_DB_URL that right"),
-        ("23514", "Loading clients failed after 1 attempts: refused here (23514)."),
+        ("23514", "Loading clients failed after 1 attempt: refused here (23514)."),
         ("57014", "look for something that holds a lock"),
         ("XX000", "refused here (XX000)"),
     ],
@@ -434,7 +434,7 @@ def test_a_database_that_will_not_have_us_is_asked_once_and_the_error_is_without
     url = url.set(password=url.password or "s3cr3t-w0rd")
     with pytest.raises(WarehouseError) as caught:
         warehouse.migrate(warehouse.connect(url.render_as_string(hide_password=False)))
-    assert str(caught.value).startswith("Preparing the tables failed after 1 attempts: ")
+    assert str(caught.value).startswith("Preparing the tables failed after 1 attempt: ")
     assert url.password not in str(caught.value)
 
 

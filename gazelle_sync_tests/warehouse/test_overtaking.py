@@ -165,7 +165,7 @@ def test_what_was_found_gone_by_id_after_the_late_one_began_to_read_is_not_broug
     report = late.end()
     assert stored() == {"cli_0001": "NEW", "cli_0002": "gone"}
     assert (report["updated"], report["restored"], report["unchanged"]) == (1, 0, 1)
-    assert "knows 1 records better" in report["warnings"][0]
+    assert "knows 1 record better" in report["warnings"][0]
 
 
 def test_of_two_states_of_a_record_that_were_read_at_the_same_time_the_one_that_gazelle_changed_later_stands(
@@ -179,7 +179,7 @@ def test_of_two_states_of_a_record_that_were_read_at_the_same_time_the_one_that_
     report = late.end()
     assert stored() == {"cli_0001": "LATER"}
     assert report["updated"] == 0
-    assert "knows 1 records better" in report["warnings"][0]
+    assert "knows 1 record better" in report["warnings"][0]
 
 
 def test_a_list_with_doubts_does_not_keep_a_whole_one_from_being_written(load, early, late, stored):
