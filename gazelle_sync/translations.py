@@ -1884,7 +1884,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "hung_since": (
         "started {hours} h ago or more, and has not ended; later runs wait behind it",
-        "commencée il y a {hours} h ou plus, elle n’est pas terminée ; les suivantes attendent derrière elle",
+        "commencée il y a {hours} h ou plus, elle n’est pas terminée ; les suivantes attendent derrière elle",
     ),
     "dagster_says": (
         "Dagster says: “{text}”",
