@@ -170,7 +170,7 @@ def raw() -> Iterator[Callable[..., str]]:
     """A server that answers with these bytes, a connection each, the last one for ever; a pause between two pieces."""
     servers: list[socket.socket] = []
 
-    def raw(*answers: bytes | Iterator[bytes], pause: float = 0.0) -> str:
+    def raw(*answers: bytes | Callable[[], Iterator[bytes]], pause: float = 0.0) -> str:
         server = socket.create_server(("127.0.0.1", 0))
         servers.append(server)
 
@@ -186,7 +186,7 @@ def raw() -> Iterator[Callable[..., str]]:
             with connection:
                 try:
                     connection.recv(65536)
-                    for piece in [answer] if isinstance(answer, bytes) else answer:
+                    for piece in [answer] if isinstance(answer, bytes) else answer():
                         connection.sendall(piece)
                         time.sleep(pause)
                 except OSError:
@@ -259,7 +259,7 @@ def test_a_byte_at_a_time_ends_with_patience_and_leaves_no_connection_and_no_thr
     raw: Callable[..., str], answer: Callable[[], Iterator[bytes]]
 ):
     before = threading.active_count()
-    transport = Transport(raw(answer(), pause=0.1), requests_per_second=1000, patience=1.0, read_timeout=0.6)
+    transport = Transport(raw(answer, pause=0.1), requests_per_second=1000, patience=1.0, read_timeout=0.6)
     client = Client(transport, ApiKey("k"))
     began = time.monotonic()
     with pytest.raises(Unavailable, match="no answer in time"):
