@@ -79,7 +79,7 @@ def test_check_status_and_the_page_say_its_name(
     assert f"The account of {name} ({key})" in said(command("status", **variables))
     page = tmp_path / "status.html"
     assert command("status", "--html", str(page), **variables).exit_code == 0
-    assert "The account of Accords &amp; Désaccords inc." in page.read_text()
+    assert f"<h1>gazelle-sync: Accords &amp; Désaccords inc. ({key})</h1>" in page.read_text()
 
 
 # -- another account -------------------------------------------------------------------------------------------------
