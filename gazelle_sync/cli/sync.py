@@ -53,16 +53,18 @@ def sync(
     console = make_screen()
     if settings.embedded:
         console.print(say("banner"), style="yellow")
-    with console.status(say("preparing")) if console.is_terminal else nullcontext(), tell_of_failure(settings):
-        with freeze_imports():
-            from gazelle_sync.cli import job_run  # noqa: PLC0415
-            from gazelle_sync.cli.progress import show_progress  # noqa: PLC0415
-            from gazelle_sync.environment.connections import check_var  # noqa: PLC0415
-        check_var(settings)
-        if if_due and not job_run.is_due(datetime.now(settings.zone)):
-            console.print(say("not_due"))
-            return 0
-        due = job_run.find_due(tables, full=full, days=days)
+    with tell_of_failure(settings):
+        # Ends before the bars: one that is drawn around others stays on the screen, above the last lines.
+        with console.status(say("preparing")) if console.is_terminal else nullcontext():
+            with freeze_imports():
+                from gazelle_sync.cli import job_run  # noqa: PLC0415
+                from gazelle_sync.cli.progress import show_progress  # noqa: PLC0415
+                from gazelle_sync.environment.connections import check_var  # noqa: PLC0415
+            check_var(settings)
+            if if_due and not job_run.is_due(datetime.now(settings.zone)):
+                console.print(say("not_due"))
+                return 0
+            due = job_run.find_due(tables, full=full, days=days)
         with show_progress(console, say):
             read = job_run.describe_read(tables, full=full, days=days)
             # A person at a terminal is no timer: nobody waits for this run's sign of life.

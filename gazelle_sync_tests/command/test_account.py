@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +79,7 @@ def test_check_status_and_the_page_say_its_name(
     assert f"The account of {name} ({key})" in said(command("status", **variables))
     page = tmp_path / "status.html"
     assert command("status", "--html", str(page), **variables).exit_code == 0
-    assert f"<h1>gazelle-sync: {escape(name)} ({key})</h1>" in page.read_text()
+    assert f"<h1>gazelle-sync: Accords &amp; Désaccords inc. ({key})</h1>" in page.read_text()
 
 
 # -- another account -------------------------------------------------------------------------------------------------
