@@ -114,17 +114,18 @@ def migrate(
                 added = add_missing(shape, connection, loads_follow, {} if accept_readers else tables)
                 fits = list(find_fits(shape, connection))
                 keys = list(find_unproved_keys(shape, connection))
+                # What can't be made or altered is said when a database is brought to the declared shape, and not every
+                # night.
+                level = logging.WARNING if added else logging.INFO
                 if not fits:
-                    added += replace_views(connection, zone)
+                    added += replace_views(connection, zone, level=level)
             done.extend(added)
             if fits:
                 # Rows are filled in a transaction that holds up no reader, and before one that does for a moment.
                 with start(engine) as connection:
                     fill_rows(connection, fits)
                 with start(engine) as connection:
-                    # What a view forbids is said when a database is brought to the declared shape, and not every night.
-                    level = logging.WARNING if added else logging.INFO
-                    fitted = [*alter_columns(connection, fits, level), *replace_views(connection, zone)]
+                    fitted = [*alter_columns(connection, fits, level), *replace_views(connection, zone, level=level)]
                 done.extend(fitted)
             if keys:
                 with start(engine) as connection:
@@ -174,10 +175,9 @@ def prepare(
     if noted == fingerprint and not compare:
         return
     added = migrate(engine, tables, loads_follow=True, zone=zone)
-    with engine.connect() as connection:
-        lacking = list_lacking_views(connection, zone)
-    # What was added now, or could not be, is looked at the next time. A comment that somebody else made is theirs.
-    if not added and not lacking and noted != fingerprint and (noted is None or noted.startswith(SIGNATURE)):
+    # What was added now is looked at the next time; a view that can't be made costs no comparison every night: `check`
+    # lists it, and the command `migrate` makes it. A comment that somebody else made is theirs.
+    if not added and noted != fingerprint and (noted is None or noted.startswith(SIGNATURE)):
         with_retries(lambda: note_fingerprint(engine, fingerprint), say("preparing_the_tables"))
 
 

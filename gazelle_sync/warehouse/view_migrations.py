@@ -66,8 +66,14 @@ class Found(NamedTuple):
     is_altered: bool
 
 
-def replace_views(connection: sa.Connection, zone: ZoneInfo | None, views: Mapping[str, View] = VIEWS) -> list[str]:
-    """Makes the views that are missing or of another version. What was made, in words; what was not, is logged.
+def replace_views(
+    connection: sa.Connection,
+    zone: ZoneInfo | None,
+    views: Mapping[str, View] = VIEWS,
+    level: int = logging.WARNING,
+) -> list[str]:
+    """Makes the views that are missing or of another version. What was made, in words; what was not, is logged, at
+    `level` where it can't be made.
 
     Nothing without a zone: dates would be told in another one than before.
     """
@@ -81,7 +87,7 @@ def replace_views(connection: sa.Connection, zone: ZoneInfo | None, views: Mappi
         if there and (there.digest is None or (there.is_altered and is_due(view, zone, there))):
             logger.warning("%s", say("view_is_theirs", view=f"{SCHEMA}.{name}"))
         elif is_due(view, zone, there):
-            done += make_view(connection, view, zone, roles, is_new=there is None)
+            done += make_view(connection, view, zone, roles, level, is_new=there is None)
     return done
 
 
@@ -119,7 +125,7 @@ def digest_of(view: View, zone: ZoneInfo) -> str:
 
 
 def make_view(
-    connection: sa.Connection, view: View, zone: ZoneInfo, roles: Iterable[str], *, is_new: bool
+    connection: sa.Connection, view: View, zone: ZoneInfo, roles: Iterable[str], level: int, *, is_new: bool
 ) -> list[str]:
     """Makes one, or leaves it out where the tables don't have what it reads, as declared, or where people's views are
     made of an older shape of it. Grants on it stay."""
@@ -144,7 +150,7 @@ def make_view(
         why = error.orig.diag.message_primary if isinstance(error.orig, psycopg2.Error) else error.orig
     else:
         return [say("view_named", what=view.name)]
-    logger.warning("%s", say("view_left_out", view=name, why=why))
+    logger.log(level, "%s", say("view_left_out", view=name, why=why))
     return []
 
 

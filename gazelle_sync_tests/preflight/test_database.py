@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from gazelle_sync import warehouse
 from gazelle_sync.warehouse.schema import metadata
+from gazelle_sync.warehouse.views import VIEWS
 from gazelle_sync_tests.conftest import query_rows
 from gazelle_sync_tests.hosting.servers import Server
 from gazelle_sync_tests.preflight.conftest import login_role
@@ -217,7 +218,10 @@ def test_a_column_that_somebody_altered_to_another_type_is_told(
 
 
 def test_a_type_that_holds_as_much_is_no_fault(check: Check, owner: Owner, migrated: Engine) -> None:
+    # PostgreSQL alters no type of a column that a view reads.
+    owner(*(f"DROP VIEW IF EXISTS gazelle.{view} CASCADE" for view in VIEWS))
     owner("ALTER TABLE gazelle.pianos ALTER make TYPE varchar, ALTER year TYPE bigint")
+    warehouse.migrate(migrated)
     # A sync converts it by itself.
     owner("ALTER TABLE gazelle.sync_log ALTER started_at TYPE timestamp")
     assert check()["tables"] == (True, "as declared")

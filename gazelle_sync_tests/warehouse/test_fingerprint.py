@@ -14,6 +14,7 @@ from gazelle_sync import warehouse
 from gazelle_sync.tables import TABLES
 from gazelle_sync.tables.declaration import text
 from gazelle_sync.warehouse import LoadReport
+from gazelle_sync.warehouse.views import VIEWS
 
 Rows = Callable[..., list[dict[str, Any]]]
 
@@ -46,6 +47,24 @@ def test_a_database_that_has_everything_is_compared_once(
             warehouse.prepare(engine)
     assert len(made) == 1
     rows("COMMENT ON SCHEMA gazelle IS NULL")
+
+
+@pytest.mark.parametrize("column", ["pianos.make", "clients.company_name", "users.first_name"])
+def test_views_that_cannot_be_made_are_told_by_check_and_cost_no_comparison_every_night(
+    engine: Engine, rows: Rows, monkeypatch: pytest.MonkeyPatch, column: str
+) -> None:
+    table, _, name = column.partition(".")
+    rows("; ".join(f"DROP VIEW IF EXISTS gazelle.{view} CASCADE" for view in VIEWS))
+    rows(f"ALTER TABLE gazelle.{table} ALTER {name} TYPE char(250)")
+    warehouse.prepare(engine)
+    with counted(monkeypatch) as made:
+        for _ in range(3):
+            warehouse.prepare(engine)
+    assert len(made) == 1
+    assert "view agenda" in warehouse.list_missing(engine)
+    rows(f"ALTER TABLE gazelle.{table} ALTER {name} TYPE text; COMMENT ON SCHEMA gazelle IS NULL")
+    assert "view agenda" in warehouse.migrate(engine)
+    assert warehouse.list_missing(engine) == []
 
 
 def test_it_is_compared_where_that_is_asked_for(prepared: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
