@@ -4,13 +4,27 @@ BIN := .venv/bin
 # Not the scripts beside it: their first line can't name every path.
 PY := $(BIN)/python
 
-.PHONY: sync dev test lint docs bench install clean
+INSTALLING := Installing into .venv, once: a minute or several
+ifneq ($(filter fr%,$(or $(GAZELLE_SYNC_LANG),$(LC_ALL),$(LANG))),)
+INSTALLING := Installation dans .venv, une fois pour toutes : une minute ou plus
+endif
+
+# A dot every two seconds, for as long as pip works: it says nothing for minutes. When this shell dies, so do the dots.
+define install
+@echo '$(INSTALLING)'
+@(while sleep 2 && kill -0 $$$$ 2>/dev/null; do printf .; done) & dots=$$!; \
+ $(PY) -m pip install --quiet --disable-pip-version-check --editable '$(1)' && touch $@; \
+ code=$$?; kill $$dots; echo; exit $$code
+endef
+
+.PHONY: sync dev psql test lint docs bench install clean
 
 sync: .venv/installed ; @$(PY) -m gazelle_sync.cli sync
 dev: .venv/installed ; @$(PY) -m gazelle_sync.cli dev
+psql: .venv/installed ; @$(PY) -m gazelle_sync.cli psql
 install: .venv/installed
 
-test: .venv/installed-dev ; $(PY) -m pytest
+test: .venv/installed-dev ; $(PY) -m pytest --numprocesses 2 --dist loadfile
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -25,11 +39,9 @@ bench: .venv/installed ; $(PY) -m benchmarks
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable .
-	@touch $@
+	$(call install,.)
 
 .venv/installed-dev: .venv/installed
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	@touch $@
+	$(call install,.[dev])
 
 clean: ; rm -rf .venv

@@ -1,6 +1,6 @@
 """Measures all that docs/performance.md tells, and writes its table and its plot: `make bench`.
 
-    python -m benchmarks [--rounds 5] [--only compare command distance growth latency nightly]
+    python -m benchmarks [--rounds 5] [--only compare command distance growth latency nightly parts slow]
 
 Figures land in var/bench/results.json, part by part, so that one part can be measured anew. Keep out: how a thing is
 measured (`measure`), who is measured (`contenders`, `dlt_peer`), how it is shown (`report`).
@@ -25,7 +25,7 @@ from typing import Any
 
 from benchmarks import report
 from benchmarks.account import SCOPES, lists
-from benchmarks.measure import MIRRORED, ROOT, Database, Distant, Run, serving, timed
+from benchmarks.measure import MIRRORED, ROOT, Database, Distant, Run, serving, timed, told
 from gazelle_sync.gazelle.account import WHOSE
 
 CACHE = ROOT / "var" / "bench"
@@ -203,6 +203,47 @@ def latency(database: Database, rounds: int) -> dict[str, Any]:
     return {"rounds": found, "latency": 0.2}
 
 
+def slow(database: Database, rounds: int) -> dict[str, Any]:
+    """A timeline of 30,000 from a server that takes half a second for an answer, and a millisecond for a record."""
+    file = pages("timeline-slow", clients=1000, timeline=30_000)
+    takes = {"latency": 0.5, "per_record": 0.001}
+    # Requests before which an entry comes.
+    added = [8, 16, 24]
+    runs = {"parts": ("polite", {}), "one_by_one": ("polite_one_by_one", {}), "added": ("polite", {"added": added}),
+            "added_one_by_one": ("polite_one_by_one", {"added": added})}  # fmt: skip
+    database.empty()
+    with serving(file) as url:
+        contender(database, "parents", url)
+    found = []
+    for _ in range(rounds):
+        one: dict[str, Any] = {}
+        for name, (who, options) in runs.items():
+            database.execute("TRUNCATE gazelle.timeline_entries")
+            with serving(file, **takes, **options) as url:
+                run = contender(database, who, url)
+                one[name] = {**asdict(run), "server": told(url)}
+            proved = database.one("SELECT proved FROM gazelle.sync_log ORDER BY id DESC LIMIT 1")
+            one[name]["proved"] = proved
+        found.append(one)
+    return {"rounds": found}
+
+
+def parts(database: Database, rounds: int) -> dict[str, Any]:
+    """A timeline of 300,000 that comes at once, in parts and in one piece."""
+    found = []
+    with serving(pages("timeline-300000", clients=4000, timeline=20_000, copies=15)) as url:
+        database.empty()
+        contender(database, "parents", url)
+        for _ in range(rounds):
+            one = {}
+            for name in ("timeline", "timeline_one_by_one"):
+                database.execute("TRUNCATE gazelle.timeline_entries")
+                database.settle()
+                one[name] = asdict(contender(database, name, url))
+            found.append(one)
+    return {"rounds": found}
+
+
 def nightly(database: Database, rounds: int) -> dict[str, Any]:
     """What the nightly run asks for, table by table."""
     del rounds  # the number of requests is the same in each
@@ -219,7 +260,7 @@ def nightly(database: Database, rounds: int) -> dict[str, Any]:
     return {"tables": [dict(zip(names, line, strict=True)) for line in lines]}
 
 
-PARTS = {part.__name__: part for part in (compare, command, distance, growth, latency, nightly)}
+PARTS = {part.__name__: part for part in (compare, command, distance, growth, latency, nightly, parts, slow)}
 
 
 def main() -> None:

@@ -30,10 +30,17 @@ ALL_HISTORY = SCOPES["all"]
 RATE = 1e6
 
 
-def project(database: str, base_url: str, scope: Scope = ALL_HISTORY, names: tuple[str, ...] = tuple(TABLES)) -> int:
+def project(
+    database: str,
+    base_url: str,
+    scope: Scope = ALL_HISTORY,
+    names: tuple[str, ...] = tuple(TABLES),
+    concurrent: int = 4,
+    rate: float = RATE,
+) -> int:
     """The load path: what `gazelle-sync sync` does, without Dagster."""
     engine = warehouse.connect(database, keep_open=True)
-    client = Client(Transport(base_url, requests_per_second=RATE), ApiKey("-"))
+    client = Client(Transport(base_url, requests_per_second=rate, concurrent=concurrent), ApiKey("-"))
     reports = [warehouse.load(engine, Snapshot(client, TABLES[name], scope), run_id="bench") for name in names]
     assert all(report.status == "success" for report in reports), reports
     return sum(report.fetched for report in reports)
@@ -45,6 +52,19 @@ def parents(database: str, base_url: str) -> int:
 
 def timeline(database: str, base_url: str) -> int:
     return project(database, base_url, names=("timeline_entries",))
+
+
+def timeline_one_by_one(database: str, base_url: str) -> int:
+    return project(database, base_url, names=("timeline_entries",), concurrent=1)
+
+
+def polite(database: str, base_url: str) -> int:
+    """With the limits that are set where nothing is said."""
+    return project(database, base_url, names=("timeline_entries",), rate=5)
+
+
+def polite_one_by_one(database: str, base_url: str) -> int:
+    return project(database, base_url, names=("timeline_entries",), concurrent=1, rate=5)
 
 
 def nightly(database: str, base_url: str) -> int:
@@ -105,7 +125,8 @@ def upsert(table: Table) -> sql.Composed:
 
 def main() -> None:
     name, database, base_url = sys.argv[1:]
-    contender = {each.__name__: each for each in (project, parents, timeline, nightly, floor, row_by_row)}[name]
+    everybody = (project, parents, timeline, timeline_one_by_one, polite, polite_one_by_one, nightly, floor, row_by_row)
+    contender = {each.__name__: each for each in everybody}[name]
     # As `gazelle-sync sync` does: what is imported need not be looked through for garbage.
     gc.freeze()
     began = time.perf_counter()

@@ -30,6 +30,7 @@ from dagster import (
 )
 from pydantic import Field
 
+from gazelle_sync.due import settle_months
 from gazelle_sync.environment.settings import Settings
 from gazelle_sync.gazelle import Snapshot
 from gazelle_sync.monitoring.freshness import FRESH_FOR
@@ -41,7 +42,9 @@ from gazelle_sync.tables import TABLES, Table, declaration, dependencies
 from gazelle_sync.translations import Speech
 from gazelle_sync.warehouse import SCHEMA
 
-KINDS, OWNERS = {"graphql", "postgres"}, ["team:gazelle-sync"]
+KINDS = {"graphql", "postgres"}
+# What is read: the account in Gazelle.
+GAZELLE = AssetKey("gazelle_api")
 
 
 class MirrorConfig(Config):
@@ -74,7 +77,6 @@ def make_mirror(table: Table, months: MonthlyPartitionsDefinition) -> AssetsDefi
         description=table.comment,
         group_name=table.group.value,
         kinds=KINDS,
-        owners=OWNERS,
         metadata={**static_metadata(table), "read": table.every.value},
         freshness_policy=FreshnessPolicy.time_window(fail_window=FRESH_FOR[table.every]),
         partitions_def=months if table.partitioned_by else None,
@@ -83,7 +85,11 @@ def make_mirror(table: Table, months: MonthlyPartitionsDefinition) -> AssetsDefi
         io_manager_key="warehouse",
         output_required=True,
     )
-    def mirror(context: AssetExecutionContext, config: MirrorConfig, gazelle: GazelleResource) -> Mirror:
+    def mirror(
+        context: AssetExecutionContext, config: MirrorConfig, gazelle: GazelleResource, postgres: PostgresResource
+    ) -> Mirror:
+        if table.partitioned_by:
+            settle_months(context, postgres, months)
         return Mirror(
             gazelle.snapshot(table, days_of(context) if table.partitioned_by else None), config.allow_mass_delete
         )
@@ -99,13 +105,25 @@ def make_unwanted(table: Table) -> AssetSpec:
         description=f"{table.comment} Off: GAZELLE_TABLES_OFF names it, so it is not read, and keeps what it holds.",
         group_name=table.group.value,
         kinds=KINDS,
-        owners=OWNERS,
         metadata={**static_metadata(table), "read": "never: off"},
     )
 
 
 def dependency_keys(table: Table) -> list[AssetKey]:
-    return [asset_key(parent) for parent in dependencies(table, TABLES)]
+    """What has to be read before. All come from Gazelle: those show it that begin a branch."""
+    return [asset_key(parent) for parent in dependencies(table, TABLES)] or [GAZELLE]
+
+
+def make_source(settings: Settings) -> AssetSpec:
+    """Gazelle, as what it is: somebody else's, which is read and never written."""
+    return AssetSpec(
+        GAZELLE,
+        description="The company's account in Gazelle. Its GraphQL API is read, and nothing is ever written there.",
+        group_name="gazelle",
+        kinds={"graphql"},
+        # Of the bundled sandbox there is nothing to look at.
+        metadata={} if settings.embedded else {"address": MetadataValue.url(settings.base_url)},
+    )
 
 
 def static_metadata(table: Table) -> dict[str, Any]:
@@ -132,10 +150,9 @@ def column_schema(table: Table) -> TableSchema:
 
 def column_lineage(table: Table) -> TableColumnLineage:
     """Which fields of the API each column comes from."""
-    source = AssetKey(["gazelle_api", table.name])
     return TableColumnLineage(
         {
-            column.name: [TableColumnDep(asset_key=source, column_name=path) for path in column.paths]
+            column.name: [TableColumnDep(asset_key=GAZELLE, column_name=path) for path in column.paths]
             for column in table.all_columns
         }
     )
@@ -161,10 +178,9 @@ def make_status_page(settings: Settings) -> AssetsDefinition:
         metadata={"served at": address},
         group_name="monitoring",
         kinds={"html"},
-        owners=OWNERS,
     )
     def status_page(context: AssetExecutionContext, postgres: PostgresResource) -> MaterializeResult[None]:
-        status = read_status(postgres.engine(), settings.tables)
+        status = read_status(postgres.engine(), settings.tables, context.instance, names=settings.status_page_names)
         write_page(file, status, settings.zone, Speech(settings.language))
         return MaterializeResult(
             metadata={

@@ -4,7 +4,8 @@ A claim that is blocking blocks what is downstream: a table with an id twice wou
 others are said and block nothing. Keep out: SQL (`warehouse.row_checks`), who is told of a failed check (`sensors`).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,6 +16,7 @@ from dagster import (
     AssetChecksDefinition,
     AssetCheckSeverity,
     AssetCheckSpec,
+    DagsterInstance,
     MetadataValue,
     multi_asset_check,
 )
@@ -22,11 +24,19 @@ from dagster import (
 from gazelle_sync import warehouse
 from gazelle_sync.assets import asset_key
 from gazelle_sync.monitoring.freshness import find_as_of, is_fresh
+from gazelle_sync.redaction import one_line
 from gazelle_sync.resources import PostgresResource
 from gazelle_sync.tables import Cadence, Scope, Table
-from gazelle_sync.translations import say
+from gazelle_sync.translations import TEXTS, say
+
+logger = logging.getLogger(__name__)
+
+LONGEST_WHY = 300
 
 COUNT = "count_agrees_with_gazelle"
+VANISHED = "few_rows_vanished"
+# Checks of what the load itself warns of, in its words.
+SAID = (VANISHED, "no_row_is_set_aside")
 FRESH = {Cadence.NIGHT: "read_within_26_hours", Cadence.WEEK: "read_within_8_days"}
 
 
@@ -54,9 +64,19 @@ def make_checks(table: Table, zone: ZoneInfo, history_start: date) -> AssetCheck
         can_subset=True,
     )
     def checks(context: AssetCheckExecutionContext, postgres: PostgresResource) -> Iterator[AssetCheckResult]:
-        engine = postgres.engine()
         chosen = sorted(each.name for each in context.selected_asset_check_keys)
-        event = context.instance.get_latest_materialization_event(key)
+        try:
+            results = [*make_results(context.instance, postgres.engine(), chosen)]
+        except Exception as error:  # the load is committed: what can't be checked is said, and blocks nothing
+            why = one_line(str(error), (), LONGEST_WHY) or type(error).__name__
+            logger.warning("%s", say("not_verified", table=table.name, why=why))
+            results = [make_result(table, name, False, {"why": why}) for name in chosen]
+        yield from results
+
+    def make_results(
+        instance: DagsterInstance, engine: warehouse.Engine, chosen: Sequence[str]
+    ) -> Iterator[AssetCheckResult]:
+        event = instance.get_latest_materialization_event(key)
         last = event.asset_materialization.metadata if event and event.asset_materialization else {}
         verdicts = warehouse.run_checks(engine, [claims[name] for name in chosen if name in claims])
         for name in chosen:
@@ -66,11 +86,20 @@ def make_checks(table: Table, zone: ZoneInfo, history_start: date) -> AssetCheck
                 coverage = warehouse.read_coverage(engine, [table.name])[table.name]
                 known, fresh = find_as_of(coverage, datetime.now(zone).date()), is_fresh(table, coverage)
                 passed = fresh is True or (fresh is None and is_refused(last))
-                yield make_result(table, name, passed, {"last": str(known or say("never"))})
+                read = {"last": str(known or say("never"))}
+                yield make_result(table, name, passed, read, said=last, remedy="remedy_stale")
             else:
                 verdict = verdicts[name]
-                found = {"rows": verdict.broken, "examples": ", ".join(verdict.examples)}
-                yield make_result(table, name, verdict.broken == 0, found, claims[name].blocking)
+                broken, examples = verdict.broken, verdict.examples
+                # Those that were held back have not vanished yet, and are more than may.
+                if name == VANISHED and "held back" in last and not broken:
+                    held_back = last["held back"].value
+                    assert isinstance(held_back, list)
+                    examples = [str(each) for each in held_back]
+                    broken = len(examples)
+                found = {"rows": broken, **({"examples": ", ".join(examples)} if examples else {})}
+                said = last if name in SAID else None
+                yield make_result(table, name, broken == 0, found, blocking=claims[name].blocking, said=said)
 
     return checks
 
@@ -88,21 +117,37 @@ def compare_count(
         return make_result(table, COUNT, True, {"why": say("nothing_counted")})
     if "gazelle_count" not in metadata:
         return make_result(table, COUNT, False, {"why": say("never_materialized")})
-    first, _, last = str(metadata["scope"].value).partition("..")
+    # Before there were `days`, the scope was told as the log has it.
+    first, _, last = str(metadata.get("days", metadata["scope"]).value).partition("..")
     scope = Scope(all_history.zone, date.fromisoformat(first), date.fromisoformat(last)) if last else all_history
     counted, stored = metadata["gazelle_count"].value, warehouse.count_rows_in_scope(engine, table, scope)
-    return make_result(table, COUNT, counted == stored, {"in Gazelle": counted, "here": stored})
+    found = {"in Gazelle": counted, "here": stored}
+    return make_result(table, COUNT, counted == stored, found, said=metadata)
 
 
 def make_result(
-    table: Table, name: str, passed: bool, metadata: Mapping[str, Any], blocking: bool = False
+    table: Table,
+    name: str,
+    passed: bool,
+    metadata: Mapping[str, Any],
+    *,
+    blocking: bool = False,
+    said: Mapping[str, MetadataValue[Any]] | None = None,
+    remedy: str = "",
 ) -> AssetCheckResult:
+    """What a check found. Of a failed one also what to do, and why, in the sentences that the load itself said."""
+    told = dict(metadata)
+    if not passed:
+        if said and "warnings" in said:
+            told["why"] = said["warnings"].value
+        text = remedy or f"remedy_{name}"
+        told["what to do"] = say(text if text in TEXTS else "remedy_of_data", table=table.name)
     return AssetCheckResult(
         passed=passed,
         asset_key=asset_key(table.name),
         check_name=name,
         severity=AssetCheckSeverity.ERROR if blocking else AssetCheckSeverity.WARN,
-        metadata=metadata,
+        metadata=told,
     )
 
 

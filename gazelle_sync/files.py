@@ -59,6 +59,12 @@ def check_replaceable(path: Path, room: int = 1 << 14) -> None:
         _replace(path, path.read_bytes(), stat.S_IMODE(path.stat().st_mode))
 
 
+def check_writable(folder: Path) -> None:
+    """Raises the `OSError` that a new file in the folder, which is made if need be, would; and leaves none."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=folder).close()
+
+
 def follow_links(path: Path) -> Path:
     """Where the file is that the path leads to, which need not be there.
 

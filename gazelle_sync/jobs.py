@@ -4,6 +4,7 @@ Keep out: what a table's asset does (`assets`), and when a job runs (`schedules`
 """
 
 from collections.abc import Mapping
+from datetime import time
 
 from dagster import AssetSelection, PartitionKeyRange, define_asset_job
 
@@ -11,13 +12,18 @@ from gazelle_sync.partitions import TABLE_TAG, widest
 from gazelle_sync.tables import TABLES
 from gazelle_sync.warehouse import SCHEMA
 
+# As pyproject.toml and workspace.yaml have it.
+LOCATION = "gazelle_sync"
+
 # Of tables that are off there is nothing to run.
 MIRRORED = AssetSelection.key_prefixes(SCHEMA)
 
 SYNC = define_asset_job(
     "sync",
     selection=MIRRORED,
-    description="Mirrors every table. The dated ones are read for the months that the run is for.",
+    description=f"Mirrors every table. [**Sync now**](/locations/{LOCATION}/jobs/sync/playground): click *Launch Run* "
+    "there, and *Confirm*. A run without a partition reads what a nightly run would. *Materialize all…* asks for "
+    "months: *All* reads all history, a choice those months of the tables that have a date; all others are read whole.",
 )
 
 HOURLY = define_asset_job(
@@ -25,6 +31,11 @@ HOURLY = define_asset_job(
     selection=MIRRORED & AssetSelection.assets(*([SCHEMA, table.name] for table in TABLES.values() if table.hourly)),
     description="What a technician's day depends on: the tables that are declared `hourly`.",
 )
+
+# On runs of the command: what was asked for.
+READ_TAG = "gazelle-sync/read"
+# By the company's clock.
+NIGHTLY_AT = time(2)
 
 # On runs that the outside watcher expects every night.
 NIGHTLY_TAG = "gazelle-sync/nightly"

@@ -5,31 +5,58 @@ Keep out: the API (`gazelle`), what was read before (`warehouse.coverage`), and 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from dagster import AssetExecutionContext, MonthlyPartitionsDefinition, PartitionKeyRange
 
+from gazelle_sync.files import replace_file
 from gazelle_sync.warehouse import DAYS_UNTIL_SETTLED, Coverage
 
-# Appointments are booked this far ahead, at most.
-MONTHS_AHEAD = 24
-
-# A nightly run reads the dated tables so many months ahead, and back to the first day that is not settled.
+# How many months ahead there are while nothing is known of the appointments; and at least, for the hourly run.
+MONTHS_AHEAD, LEAST_MONTHS_AHEAD = 12, 2
+# The last month stands for what lies further ahead, too: a run reads the dated tables so many months ahead, whatever
+# months there are. A nightly one reads back to the first day that is not settled.
 ROLLING_MONTHS_AHEAD = 18
+
+# Processes that share a run have to agree on the months there are: a child takes those of its parent.
+AGREED = "GAZELLE_SYNC_MONTHS_AHEAD"
 
 # On a run: `gazelle-sync/<table>` names the months to read of a table that needs less than the run's range.
 TABLE_TAG = "gazelle-sync/"
 
 
-def months(history_start: date, zone: ZoneInfo) -> MonthlyPartitionsDefinition:
-    """A partition for each month of business days, from the beginning of history to two years ahead."""
+def note_last_day(folder: Path, table: str, day: date) -> None:
+    """Notes how far ahead a table's records are, for when the definitions are loaded next. Raises `OSError`."""
+    file = folder / table
+    if not file.exists() or file.read_text() != day.isoformat():
+        replace_file(file, day.isoformat())
+
+
+def find_months_ahead(folder: Path, today: date) -> int:
+    """How many months ahead the records are that the last loads noted there, or as this process's parent has found."""
+    if AGREED not in os.environ:
+        try:
+            last = max(date.fromisoformat(file.read_text()) for file in folder.iterdir())
+        except (OSError, ValueError):
+            # Nothing was loaded here yet, or the note is damaged, which the next load mends.
+            ahead = MONTHS_AHEAD
+        else:
+            ahead = max((last.year - today.year) * 12 + last.month - today.month, LEAST_MONTHS_AHEAD)
+        os.environ[AGREED] = str(min(ahead, ROLLING_MONTHS_AHEAD))
+    return int(os.environ[AGREED])
+
+
+def months(history_start: date, zone: ZoneInfo, ahead: int = MONTHS_AHEAD) -> MonthlyPartitionsDefinition:
+    """A partition for each month of business days, from the beginning of history to so many months ahead."""
     return MonthlyPartitionsDefinition(
         # Dagster's first month is the first that begins at or after this date.
         start_date=history_start.replace(day=1).isoformat(),
         timezone=zone.key,
-        end_offset=MONTHS_AHEAD + 1,
+        end_offset=ahead + 1,
     )
 
 
@@ -90,7 +117,17 @@ def days_of(context: AssetExecutionContext) -> tuple[date, date] | None:
     chosen = context.partition_key_range
     if own := context.run.tags.get(TABLE_TAG + context.asset_key.path[-1]):
         chosen = PartitionKeyRange(*own.split(".."))
-    if chosen == whole_range(months):
+    return days_in(months, chosen)
+
+
+def days_in(months: MonthlyPartitionsDefinition, chosen: PartitionKeyRange) -> tuple[date, date] | None:
+    """The business days of a range of months, the second exclusive; None for all months, which are all history."""
+    whole = whole_range(months)
+    if chosen == whole:
         return None
     first, last = (months.time_window_for_partition_key(key) for key in (chosen.start, chosen.end))
-    return first.start.date(), last.end.date()
+    end = last.end.date()
+    if chosen.end == whole.end:
+        # As a nightly run that begins within this month counts them.
+        end = max(end, months_later(datetime.now(ZoneInfo(months.timezone)).date(), ROLLING_MONTHS_AHEAD + 1))
+    return first.start.date(), end

@@ -19,7 +19,7 @@ from gazelle_sync.alerts import Alerts, NotSent
 from gazelle_sync.environment import connections
 from gazelle_sync.environment.account import View, ask_account, remember
 from gazelle_sync.environment.settings import VARIABLES, Misconfigured, Settings, read_settings
-from gazelle_sync.gazelle import Client, GazelleError, Snapshot
+from gazelle_sync.gazelle import Client, Cut, GazelleError, Snapshot
 from gazelle_sync.tables import Scope, Table
 from gazelle_sync.tables.declaration import Sizes
 
@@ -48,11 +48,16 @@ class GazelleResource(ConfiguredResource):
     requests_per_second: str = Field(
         default=EnvVar("GAZELLE_REQUESTS_PER_SECOND"), description="How many requests may be sent in a second."
     )
+    concurrent_requests: str = Field(
+        default=EnvVar("GAZELLE_CONCURRENT_REQUESTS"), description="How many requests may be under way at once."
+    )
     database_url: str = Field(
         default=EnvVar("SUPABASE_DB_URL"), description="The database, for a token that is kept there."
     )
 
     _client: Client = PrivateAttr()
+    # What was read of long lists, for a step that is tried again.
+    _cuts: dict[tuple[str, Scope], Cut] = PrivateAttr(default_factory=dict)
     _settings: Settings = PrivateAttr()
 
     @contextmanager
@@ -67,7 +72,9 @@ class GazelleResource(ConfiguredResource):
     def snapshot(self, table: Table, days: tuple[date, date] | None) -> Snapshot:
         """What Gazelle has of a table: of the business days from the first to before the second, or all."""
         zone = self._settings.zone
-        return Snapshot(self._client, table, Scope(zone, *days) if days else Scope(zone, self._settings.history_start))
+        scope = Scope(zone, *days) if days else Scope(zone, self._settings.history_start)
+        cut = self._cuts.setdefault((table.name, scope), Cut())
+        return Snapshot(self._client, table, scope, cut=cut)
 
 
 class PostgresResource(ConfiguredResource):
@@ -100,7 +107,7 @@ class PostgresResource(ConfiguredResource):
         """The engine, after what the database lacks was added, once a run. Raises `warehouse.WarehouseError`."""
         engine = self.engine()
         if not self._migrated:
-            warehouse.migrate(engine, loads_follow=True)
+            warehouse.prepare(engine, zone=self.settings().zone)
             self._migrated = True
         return engine
 
@@ -112,8 +119,11 @@ class PostgresResource(ConfiguredResource):
         """
         if self._seen is None:
             try:
-                asked = ask_account(client, self.engine())
-                self._seen = remember(asked, self.migrate())
+                asked = ask_account(client, self.engine(), self.settings().tables)
+                engine = self.migrate()
+                self._seen = warehouse.with_what_lacks(
+                    engine, lambda: remember(asked, engine), zone=self.settings().zone
+                )
             except (GazelleError, Misconfigured) as error:
                 self._seen = error
         if isinstance(self._seen, Exception):
@@ -123,7 +133,10 @@ class PostgresResource(ConfiguredResource):
     def page_sizes(self) -> dict[str, Sizes]:
         """Table → the size of pages that worked last; asked for once a run. Raises `warehouse.WarehouseError`."""
         if self._page_sizes is None:
-            self._page_sizes = warehouse.read_page_sizes(self.engine())
+            engine = self.engine()
+            self._page_sizes = warehouse.with_what_lacks(
+                engine, lambda: warehouse.read_page_sizes(engine), zone=self.settings().zone
+            )
         return self._page_sizes
 
 

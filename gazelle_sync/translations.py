@@ -1,11 +1,15 @@
 """Every text that a person reads, in English and in French, one beside the other.
 
 To change a text, change it here. To add one, add a line with both languages; `{names}` are filled in by whoever says
-it. French keeps a no-break space where its typography wants one: before : ; ! ? and inside « ».
+it, and `{count:record|records}` is one word or the other (`Grammar`). French keeps a no-break space where its
+typography wants one: before : ; ! ? and inside « ».
 Keep out: when something is said.
 """
 
 from __future__ import annotations
+
+import string
+from typing import Any
 
 # Name → English, French.
 TEXTS: dict[str, tuple[str, str]] = {
@@ -37,10 +41,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "rejected",
         "rejetés",
     ),
-    "seconds": (
-        "seconds",
-        "secondes",
-    ),
     "status": (
         "status",
         "état",
@@ -59,7 +59,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "skipped": (
         "not run",
-        "non exécutée",
+        "non lue",
     ),
     "never": (
         "never synced",
@@ -77,33 +77,65 @@ TEXTS: dict[str, tuple[str, str]] = {
         "all",
         "tout",
     ),
+    "scope_of_month": (
+        "{first} {year}",
+        "{first} {year}",
+    ),
+    "scope_of_months": (
+        "{first} to {last} {year}",
+        "{first} à {last} {year}",
+    ),
+    "scope_of_years": (
+        "{first} {year} to {last} {last_year}",
+        "{first} {year} à {last} {last_year}",
+    ),
+    "scope_of_days": (
+        "{first} to {last}",
+        "{first} au {last}",
+    ),
     "last": (
         "last run",
         "dernière exécution",
     ),
     "gone": (
         "{table}: {deleted} deleted, {restored} restored",
-        "{table} : {deleted} supprimés, {restored} rétablis",
+        "{table} : {deleted} {deleted:supprimé|supprimés}, {restored} {restored:rétabli|rétablis}",
     ),
     "done": (
-        "Done.",
-        "Terminé.",
+        "Done in {time}.",
+        "Terminé en {time}.",
     ),
     "not_due": (
         "Every table was read since it was last 02:00: nothing to do.",
-        "Chaque table a été lue depuis 2 h : il n’y a rien à faire.",
+        "Chaque table a déjà été lue depuis 2 h du matin : il n’y a rien à faire.",
     ),
     "done_with_warnings": (
-        "Done, with warnings.",
-        "Terminé, avec des avertissements.",
+        "Done in {time}, with warnings.",
+        "Terminé en {time}, avec des avertissements.",
     ),
     "failed": (
-        "Failed. Tables that failed or were not run are as they were before.",
-        "Échec. Les tables en échec ou non exécutées sont restées comme avant.",
+        "Failed after {time}. Tables that failed or were not run are as they were before.",
+        "Échec après {time}. Les tables en échec ou non lues sont restées telles quelles.",
+    ),
+    "preparing": (
+        "Preparing the run …",
+        "Préparation de l’exécution…",
+    ),
+    "waiting_for_gazelle": (
+        "Waiting for Gazelle, {seconds} s more: {why}",
+        "Gazelle fait attendre encore {seconds} s : {why}",
+    ),
+    "rate": (
+        "{rate}/s",
+        "{rate}/s",
+    ),
+    "time_left": (
+        "{time} left",
+        "reste {time}",
     ),
     "read_so_far": (
         "{table}: {seen} of {expected} read",
-        "{table} : {seen} lus sur {expected}",
+        "{table} : {seen} {seen:lu|lus} sur {expected}",
     ),
     "nothing_to_add": (
         "Nothing to add: every table is as declared.",
@@ -128,6 +160,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "check_configuration": (
         "configuration",
         "configuration",
+    ),
+    "check_files": (
+        "files",
+        "fichiers",
     ),
     "check_api": (
         "Gazelle",
@@ -186,8 +222,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "par un pooler en mode transaction : bon pour la synchronisation, pas pour DAGSTER_POSTGRES_URL",
     ),
     "protected": (
-        "on, for all {count} tables",
-        "active, pour les {count} tables",
+        "on, for {count:the one table|all {count} tables}",
+        "active, pour {count:la seule table|les {count} tables}",
     ),
     "no_tables_yet": (
         "there are no tables yet; the next sync makes them with it on",
@@ -195,7 +231,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "nobody_else": (
         "nobody whom no policy names",
-        "personne qu’une politique ne nomme pas",
+        "seulement ceux que nomme une politique",
     ),
     "exposed": (
         "serves the schema gazelle",
@@ -253,21 +289,17 @@ TEXTS: dict[str, tuple[str, str]] = {
         "since",
         "depuis",
     ),
-    "rows_per_table": (
-        "Rows per table",
-        "Lignes par table",
-    ),
     "recent_runs": (
-        "The last {count} runs",
-        "Les {count} dernières exécutions",
+        "{count:The last run|The last {count} runs}",
+        "{count:La dernière exécution|Les {count} dernières exécutions}",
     ),
     "open_rejects": (
         "Records that could not be stored as they came: {count}",
-        "Enregistrements qui n’ont pas pu être rangés tels quels : {count}",
+        "Enregistrements qui n’ont pas pu être enregistrés tels quels : {count}",
     ),
     "run_told": (
-        "{at}: {status}, {seconds} s, {fetched} fetched, {changed} changed",
-        "{at} : {status}, {seconds} s, {fetched} lus, {changed} changés",
+        "{at}: {status}, {seconds:.1f} s, {fetched} fetched, {changed} changed",
+        "{at} : {status}, {seconds:.1f} s, {fetched} {fetched:lu|lus}, {changed} {changed:modifié|modifiés}",
     ),
     "page_written": (
         "written: {file}",
@@ -276,6 +308,224 @@ TEXTS: dict[str, tuple[str, str]] = {
     "not_sent": (
         "An alert could not be sent; it is kept for the next run: {why}",
         "Une alerte n’a pas pu être envoyée ; elle est gardée pour la prochaine fois : {why}",
+    ),
+    # -- what is typed: help, and what is refused -----------------------------------------------------------------------
+    "no_such_day": (
+        "{value} is no day of the calendar. Write one like 2026-03-31.",
+        "{value} n’est pas un jour du calendrier. Écrivez-en un comme 2026-03-31.",
+    ),
+    "no_such_folder": (
+        "The folder {folder} is not there. Make it, or name a file in another one.",
+        "Le dossier {folder} n’existe pas. Créez-le, ou nommez un fichier dans un autre dossier.",
+    ),
+    "no_such_table": (
+        "There is no table {names}. There are {tables}.",
+        "Il n’y a pas de table {names}. Il y a {tables}.",
+    ),
+    "tables_without_date": (
+        "--from and --to are for tables that have a date ({dated}), and {names} {count:has|have} none: leave out the days, or {count:this table|these tables}.",
+        "--from et --to sont pour les tables qui ont une date ({dated}) ; {names} n’en {count:a|ont} pas : retirez les jours, ou {count:cette table|ces tables}.",
+    ),
+    "full_and_days": (
+        "--full reads all history: leave out --from and --to.",
+        "--full lit tout l’historique : retirez --from et --to.",
+    ),
+    "half_a_range": (
+        "--from and --to go together: give both.",
+        "--from et --to vont ensemble : indiquez les deux.",
+    ),
+    "range_backwards": (
+        "--from is later than --to.",
+        "--from est postérieur à --to.",
+    ),
+    "if_due_alone": (
+        "--if-due is for the nightly run: leave out --full, --table, --from and --to.",
+        "--if-due est pour l’exécution de nuit : retirez --full, --table, --from et --to.",
+    ),
+    "next_browser": (
+        "  {command}   shows it in the browser: Dagster’s UI and the status page",
+        "  {command}   montre le tout dans le navigateur : l’interface de Dagster et la page d’état",
+    ),
+    "next_data": (
+        "  {command}  opens the data: type SQL, and \\q to leave",
+        "  {command}  ouvre les données : tapez du SQL, et \\q pour sortir",
+    ),
+    "time": (
+        "time",
+        "durée",
+    ),
+    "no_such_port": (
+        "{value} is no port. Write a number from 1 to 65535.",
+        "{value} n’est pas un port. Écrivez un nombre de 1 à 65535.",
+    ),
+    "help_heading": (
+        "{name}:",
+        "{name} :",
+    ),
+    "help_usage": (
+        "Usage: ",
+        "Usage : ",
+    ),
+    "help_options": (
+        "Options",
+        "Options",
+    ),
+    "help_commands": (
+        "Commands",
+        "Commandes",
+    ),
+    "help_this": (
+        "Show this, and do nothing.",
+        "Affiche ceci, et rien d’autre.",
+    ),
+    "help_place_options": (
+        "[OPTIONS]",
+        "[OPTIONS]",
+    ),
+    "help_place_command": (
+        "COMMAND …",
+        "COMMANDE …",
+    ),
+    "help_place_arguments": (
+        "[ARGUMENTS]",
+        "[ARGUMENTS]",
+    ),
+    "help_place_name": (
+        "NAME",
+        "NOM",
+    ),
+    "help_place_date": (
+        "DATE",
+        "DATE",
+    ),
+    "help_place_file": (
+        "FILE",
+        "FICHIER",
+    ),
+    "help_place_port": (
+        "PORT",
+        "PORT",
+    ),
+    "help_place_address": (
+        "ADDRESS",
+        "ADRESSE",
+    ),
+    "help_all": (
+        "Mirrors a Gazelle account into PostgreSQL.",
+        "Copie un compte Gazelle dans PostgreSQL et tient la copie à jour.",
+    ),
+    "help_main_version": (
+        "Show the version, and do nothing.",
+        "Affiche la version, et rien d’autre.",
+    ),
+    "help_sync": (
+        "Mirrors every table, as the daily schedule does.",
+        "Copie chaque table, comme le fait la planification de chaque nuit.",
+    ),
+    "help_sync_full": (
+        "All history.",
+        "Tout l’historique.",
+    ),
+    "help_sync_tables": (
+        "Only this table; may be given again.",
+        "Seulement cette table ; peut être répété.",
+    ),
+    "help_sync_first": (
+        "Of the tables that have a date, only the months from this business day (2026-03-31) …",
+        "Pour les tables qui ont une date, seulement les mois à partir de ce jour (2026-03-31)…",
+    ),
+    "help_sync_last": (
+        "… to this one.",
+        "… jusqu’à celui-ci.",
+    ),
+    "help_sync_allow_mass_delete": (
+        "Let more records be marked as deleted, or more values turn empty, than can be believed; once.",
+        "Accepte, cette fois, plus de suppressions ou de valeurs vidées qu’il n’est vraisemblable.",
+    ),
+    "help_sync_if_due": (
+        "Only if some table was not read since it was last 02:00.",
+        "Seulement si une table n’a pas encore été lue depuis 2 h du matin.",
+    ),
+    "help_status": (
+        "Shows the last run of each table, its rows, the last runs, and what could not be stored.",
+        "Montre la dernière exécution et les lignes de chaque table, les dernières exécutions, et ce qui n’a pas pu être enregistré.",
+    ),
+    "help_status_file": (
+        "Write it as a page that needs nothing else.",
+        "L’écrit comme une page qui se suffit à elle-même.",
+    ),
+    "help_migrate_search": (
+        "Also indexes for searching in texts; says what they cost.",
+        "Ajoute aussi des index pour chercher dans les textes, et dit ce qu’ils coûtent.",
+    ),
+    "help_migrate_accept_readers": (
+        "Add personal columns also to tables that the public may read.",
+        "Ajoute des colonnes personnelles même aux tables que le public peut lire.",
+    ),
+    "help_describe": (
+        "Prints what tables, views and columns mean, with examples: for an assistant. Asks nobody.",
+        "Affiche ce que veulent dire tables, vues et colonnes, avec des exemples, pour un assistant. Ne demande rien à "
+        "personne.",
+    ),
+    "help_describe_as_json": (
+        "As JSON, and not as Markdown.",
+        "En JSON plutôt qu’en Markdown.",
+    ),
+    "help_check": (
+        "Says whether configuration, Gazelle, database and rights are in order. Changes nothing.",
+        "Dit si la configuration, Gazelle, la base de données et les droits sont en ordre. Ne change rien.",
+    ),
+    "help_check_quick": (
+        "Leave out the trial of every query, which takes up to a minute.",
+        "Laisse de côté l’essai de chaque requête, qui prend jusqu’à une minute.",
+    ),
+    "help_check_file": (
+        "Write to this file what a maintainer needs, without personal data and secrets.",
+        "Écrit dans ce fichier ce qu’il faut à qui s’occupe du projet, sans données personnelles ni secrets.",
+    ),
+    "report_and_quick": (
+        "--report is made of what --quick leaves out: leave out one of them.",
+        "--report est fait de ce que --quick laisse de côté : retirez l’un des deux.",
+    ),
+    "help_psql": (
+        "Opens the data in psql. What is written after it goes to psql: gazelle-sync psql -c 'SELECT 1'.",
+        "Ouvre les données dans psql. Ce qui suit va à psql : gazelle-sync psql -c 'SELECT 1'.",
+    ),
+    "help_login": (
+        "Authorizes this program to read a Gazelle account (OAuth).",
+        "Autorise ce programme à lire un compte Gazelle (OAuth).",
+    ),
+    "help_login_port": (
+        "Where the callback listens; the app's callback address has to say the same.",
+        "Où le rappel écoute ; l’adresse de rappel de l’application doit dire la même chose.",
+    ),
+    "help_migrate": (
+        "Adds to the database what it lacks. A sync does so too; nothing is ever dropped or renamed.",
+        "Ajoute à la base de données ce qui lui manque. Une synchronisation le fait aussi ; rien n’est jamais supprimé ni renommé.",
+    ),
+    "help_sandbox": (
+        "Runs the stand-in for Gazelle, until it is interrupted.",
+        "Lance le bac à sable, qui remplace Gazelle, jusqu’à ce qu’on l’interrompe.",
+    ),
+    "help_sandbox_port": (
+        "Where it listens; any free one unless given.",
+        "Où il écoute ; sans cette option, sur un port libre.",
+    ),
+    "help_dev": (
+        "Serves the Dagster UI and the status page, on this machine only; schedules and sensors run meanwhile.",
+        "Ouvre l’interface de Dagster et la page d’état, sur cette machine seulement ; pendant ce temps, planifications et capteurs fonctionnent.",
+    ),
+    "help_dev_port": (
+        "Where the UI listens; 3000 unless given.",
+        "Où l’interface écoute ; 3000 sans cette option.",
+    ),
+    "help_dev_host": (
+        "The address it listens on; 127.0.0.1 unless given.",
+        "L’adresse sur laquelle elle écoute ; 127.0.0.1 sans cette option.",
+    ),
+    "help_dev_verbose": (
+        "Show all that Dagster says, not only what went wrong.",
+        "Montre tout ce que dit Dagster, et pas seulement ce qui a mal tourné.",
     ),
     # -- settings -----------------------------------------------------------------------------------------------------
     "base_url_is_no_address": (
@@ -310,17 +560,21 @@ TEXTS: dict[str, tuple[str, str]] = {
         "GAZELLE_REQUESTS_PER_SECOND={value} is no number above zero.",
         "GAZELLE_REQUESTS_PER_SECOND={value} n’est pas un nombre supérieur à zéro.",
     ),
+    "concurrent_is_no_count": (
+        "GAZELLE_CONCURRENT_REQUESTS={value} is no whole number from 1 to 16.",
+        "GAZELLE_CONCURRENT_REQUESTS={value} n’est pas un nombre entier de 1 à 16.",
+    ),
     "table_off_unknown": (
         "GAZELLE_TABLES_OFF names {names}, and there is no such table. There are {tables}.",
         "GAZELLE_TABLES_OFF nomme {names}, et aucune table ne s’appelle ainsi. Il y a {tables}.",
     ),
     "table_is_off": (
         "GAZELLE_TABLES_OFF names {names}: take it out there, or leave out --table {names}.",
-        "GAZELLE_TABLES_OFF nomme {names} : retirez-la de cette variable, ou n’indiquez pas --table {names}.",
+        "GAZELLE_TABLES_OFF nomme {names} : retirez-la de cette variable, ou n’indiquez pas --table {names}.",
     ),
     "tables_off": (
         "Off, by GAZELLE_TABLES_OFF: {names}. They are not read, and keep what they hold.",
-        "Désactivées par GAZELLE_TABLES_OFF : {names}. Elles ne sont pas lues et gardent ce qu’elles contiennent.",
+        "Désactivées par GAZELLE_TABLES_OFF : {names}. Elles ne sont pas lues et gardent ce qu’elles contiennent.",
     ),
     "language_unknown": (
         "GAZELLE_SYNC_LANG={value} is not a language of this command: en or fr.",
@@ -333,6 +587,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "database_not_set": (
         "SUPABASE_DB_URL is not set, though Gazelle is configured. Set it to the database's connection string, or unset every GAZELLE_ variable to use the bundled sandbox and database.",
         "SUPABASE_DB_URL n’est pas définie, alors que Gazelle est configuré. Donnez-lui la chaîne de connexion de la base de données, ou retirez toutes les variables GAZELLE_ pour utiliser le bac à sable et la base fournis.",
+    ),
+    "database_of_old_service": (
+        "SUPABASE_DB_URL is not set. SUPABASE_URL and SUPABASE_KEY, which are, are for REST and not used: copy the session pooler's string from the dashboard (Connect). For this project it is postgresql://postgres.{project}:<password>@<region>.pooler.supabase.com:5432/postgres. docs/setup.md has what else comes along from the old service.",
+        "SUPABASE_DB_URL n’est pas définie. SUPABASE_URL et SUPABASE_KEY, qui le sont, servent à REST et ne sont pas utilisées : copiez la chaîne du pooler de session depuis le tableau de bord (Connect). Pour ce projet, c’est postgresql://postgres.{project}:<password>@<region>.pooler.supabase.com:5432/postgres. docs/setup.fr.md dit ce qui suit de l’ancien service.",
     ),
     "credentials_not_set": (
         "Gazelle's credentials are not set, though a database is. Set GAZELLE_API_KEY, or GAZELLE_CLIENT_ID and GAZELLE_CLIENT_SECRET, or unset SUPABASE_DB_URL and GAZELLE_BASE_URL to use the bundled services.",
@@ -373,12 +631,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Gazelle a répondu HTTP {status} à {what} : {text}. Vérifiez GAZELLE_BASE_URL, et que le compte a le droit d’utiliser l’API.",
     ),
     "unavailable": (
-        "Gazelle could not answer {what} in {attempts} attempts; the last one: {why}. Nothing was changed for this table. Run the sync again when Gazelle is well.",
-        "Gazelle n’a pas pu répondre à {what} en {attempts} tentatives ; la dernière : {why}. Rien n’a été changé dans cette table. Relancez la synchronisation quand Gazelle ira mieux.",
+        "Gazelle could not answer {what} in {attempts} {attempts:attempt|attempts; the last one}: {why}. Nothing was changed for this table. Run the sync again when Gazelle is well.",
+        "Gazelle n’a pas pu répondre à {what} en {attempts} {attempts:tentative|tentatives ; la dernière} : {why}. Rien n’a été modifié dans cette table. Relancez la synchronisation quand Gazelle ira mieux.",
     ),
     "budget_spent": (
-        "Gazelle could not answer {what} in {attempts} attempts; the last one: {why}. The next one may follow in {wait}, but a run may wait for {budget} in all (GAZELLE_PATIENCE), of which {left} are left. Nothing was changed for this table. Run the sync again later, or raise GAZELLE_PATIENCE.",
-        "Gazelle n’a pas pu répondre à {what} en {attempts} tentatives ; la dernière : {why}. La suivante est permise dans {wait}, mais une exécution ne peut attendre que {budget} en tout (GAZELLE_PATIENCE), dont il reste {left}. Rien n’a été changé dans cette table. Relancez la synchronisation plus tard, ou augmentez GAZELLE_PATIENCE.",
+        "Gazelle could not answer {what} in {attempts} {attempts:attempt|attempts; the last one}: {why}. The next one may follow in {wait}, but a run may wait for {budget} in all (GAZELLE_PATIENCE), of which {left} are left. Nothing was changed for this table. Run the sync again later, or raise GAZELLE_PATIENCE.",
+        "Gazelle n’a pas pu répondre à {what} en {attempts} {attempts:tentative|tentatives ; la dernière} : {why}. La suivante est permise dans {wait}, mais une exécution ne peut attendre que {budget} en tout (GAZELLE_PATIENCE), dont il reste {left}. Rien n’a été modifié dans cette table. Relancez la synchronisation plus tard, ou augmentez GAZELLE_PATIENCE.",
     ),
     "request_tried_again": (
         "{what}: {why}; attempt {attempt} follows in {wait:.1f} s",
@@ -473,12 +731,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Le nouveau jeton OAuth n’a pas pu être enregistré ({why}) ; nouvel essai dans {seconds} s.",
     ),
     "grant_refused": (
-        "Gazelle refused the OAuth grant ({grant}): it is spent or revoked, or GAZELLE_CLIENT_ID and GAZELLE_CLIENT_SECRET are not this app's. Run `gazelle-sync login`.",
-        "Gazelle a refusé l’autorisation OAuth ({grant}) : elle a déjà servi ou a été révoquée, ou GAZELLE_CLIENT_ID et GAZELLE_CLIENT_SECRET ne sont pas ceux de cette application. Lancez `gazelle-sync login`.",
+        "Gazelle refused the OAuth grant ({grant}): it is spent or revoked, or GAZELLE_CLIENT_ID and GAZELLE_CLIENT_SECRET are not this app's. Another program that shares the token, such as the old service, may have used it: stop that one first, or use a key. Run `gazelle-sync login`.",
+        "Gazelle a refusé l’autorisation OAuth ({grant}) : elle a déjà servi ou a été révoquée, ou GAZELLE_CLIENT_ID et GAZELLE_CLIENT_SECRET ne sont pas ceux de cette application. Un autre programme qui partage le jeton, comme l’ancien service, l’a peut-être utilisé : arrêtez-le d’abord, ou prenez une clé. Lancez `gazelle-sync login`.",
     ),
     "nobody_authorized": (
-        "Nobody authorized gazelle-sync within {minutes} minutes. Run `gazelle-sync login` again.",
-        "Personne n’a autorisé gazelle-sync en {minutes} minutes. Relancez `gazelle-sync login`.",
+        "Nobody authorized gazelle-sync within {minutes} {minutes:minute|minutes}. Run `gazelle-sync login` again.",
+        "Personne n’a autorisé gazelle-sync en {minutes} {minutes:minute|minutes}. Relancez `gazelle-sync login`.",
     ),
     "not_authorized_by_gazelle": (
         "Gazelle did not authorize gazelle-sync: {why}.",
@@ -530,8 +788,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "la liste est vide, et elle n’a pas de total qui le confirme",
     ),
     "list_shifted": (
-        "{where} shifted while it was read: {seen} different records were seen, and {start} announced at the start, {end} at the end",
-        "{where} a changé pendant la lecture : {seen} enregistrements différents ont été vus, {start} étaient annoncés au début et {end} à la fin",
+        "{where} shifted while it was read: {seen} different {seen:record was|records were} seen, and {start} announced at the start, {end} at the end",
+        "{where} a changé pendant la lecture : {seen} {seen:enregistrement distinct a été vu|enregistrements distincts ont été vus}, {start} {start:était annoncé|étaient annoncés} au début et {end} à la fin",
     ),
     "list_of": (
         "{where} of {parent}",
@@ -553,6 +811,26 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Gazelle answered with another record than the one that was asked for, which proves nothing",
         "Gazelle a répondu par un autre enregistrement que celui qui était demandé, ce qui ne prouve rien",
     ),
+    "counting": (
+        "the number of {table}",
+        "le nombre de {table}",
+    ),
+    "not_counted": (
+        "Gazelle did not count its parts: {why}",
+        "Gazelle n’en a pas compté les parties : {why}",
+    ),
+    "outside_of_parts": (
+        "Gazelle has {total} records, and {inside} of the kinds that are known",
+        "Gazelle a {total} enregistrements, dont {inside} des sortes connues",
+    ),
+    "not_cut": (
+        "{table} is read in one piece, which is as complete and takes longer ({why})",
+        "{table} est lue d’un seul tenant, ce qui est aussi complet et prend plus de temps ({why})",
+    ),
+    "read_again_soon": (
+        "{table} could not be read to its end: {why} What was read of it is kept, and the rest is read in {seconds} s.",
+        "{table} n’a pas pu être lue jusqu’au bout : {why} Ce qui en a été lu est gardé, et le reste sera lu dans {seconds} s.",
+    ),
     "page_after": (
         "{table} ({field} after {cursor})",
         "{table} ({field} après {cursor})",
@@ -566,16 +844,16 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{where} : le curseur {cursor} n’avance pas, alors qu’il devrait y avoir une suite. La liste ne peut être lue jusqu’au bout ; rien n’a été modifié dans cette table.",
     ),
     "pages_without_news": (
-        "{where}: {count} pages in a row have no record that is new, and still more are announced. The list does not end; nothing was changed for this table.",
-        "{where} : {count} pages de suite n’apportent aucun nouvel enregistrement, et d’autres sont encore annoncées. La liste n’a pas de fin ; rien n’a été modifié dans cette table.",
+        "{where}: {count:a page has|{count} pages in a row have} no record that is new, and still more are announced. The list does not end; nothing was changed for this table.",
+        "{where} : {count:une page n’apporte|{count} pages de suite n’apportent} aucun nouvel enregistrement, et d’autres sont encore annoncées. La liste n’a pas de fin ; rien n’a été modifié dans cette table.",
     ),
     "list_does_not_end": (
-        "{where}: {seen} records were read of {announced} that were announced, and there is said to be more. The list does not end; nothing was changed for this table.",
-        "{where} : {seen} enregistrements ont été lus sur {announced} annoncés, et il devrait y avoir une suite. La liste n’a pas de fin ; rien n’a été modifié dans cette table.",
+        "{where}: {seen} {seen:record was|records were} read of {announced} that {announced:was|were} announced, and there is said to be more. The list does not end; nothing was changed for this table.",
+        "{where} : {seen} {seen:enregistrement a été lu|enregistrements ont été lus} sur {announced} {announced:annoncé|annoncés}, et il devrait y avoir une suite. La liste n’a pas de fin ; rien n’a été modifié dans cette table.",
     ),
     "by_id": (
-        "{table} by id ({first} and {more} more)",
-        "{table} par identifiant ({first} et {more} autres)",
+        "{table} by id ({first}{count:| and {more} more})",
+        "{table} par identifiant ({first}{count:| et {more} {more:autre|autres}})",
     ),
     "records_missing": (
         "Gazelle answered {what} without {names}.",
@@ -694,10 +972,156 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Gazelle refuses the argument {field} since {since}: the list is read in the order in which it comes",
         "Gazelle refuse l’argument {field} depuis le {since} : la liste est lue dans l’ordre où elle vient",
     ),
+    "refused_fields": (
+        "Fields that Gazelle refuses",
+        "Champs que Gazelle refuse",
+    ),
+    "field": (
+        "field",
+        "champ",
+    ),
+    "kept_columns": (
+        "columns that keep what they have",
+        "colonnes qui gardent ce qu’elles ont",
+    ),
+    "check_asking": (
+        "who is asking",
+        "qui demande",
+    ),
+    "check_parked": (
+        "parked",
+        "en veille",
+    ),
+    "parked": (
+        "the account is parked ({reason}), and Gazelle may give less or nothing. An administrator can settle it in "
+        "Gazelle, under the subscription",
+        "le compte est en veille ({reason}) et Gazelle peut donner moins, ou rien. Un administrateur peut y remédier "
+        "dans Gazelle, à la page de l’abonnement",
+    ),
+    "not_parked": (
+        "no",
+        "non",
+    ),
+    "check_maintenance": (
+        "maintenance",
+        "entretien",
+    ),
+    "maintenance_announced": (
+        "announced for {at}: {message}",
+        "annoncé pour {at} : {message}",
+    ),
+    "no_maintenance": (
+        "none is announced",
+        "aucun n’est annoncé",
+    ),
+    "not_told": (
+        "Gazelle does not say",
+        "Gazelle ne le dit pas",
+    ),
+    "trying": (
+        "Trying every query of every table, which takes up to a minute…",
+        "Essai de chaque requête de chaque table, en une minute au plus…",
+    ),
+    "check_schema": (
+        "schema",
+        "schéma",
+    ),
+    "schema_as_known": (
+        "has all that is asked for",
+        "a tout ce qui est demandé",
+    ),
+    "schema_hidden": (
+        "can't be looked at, as Gazelle refuses introspection; the queries alone tell",
+        "invisible, car Gazelle refuse l’introspection ; seules les requêtes renseignent",
+    ),
+    "schema_differs": (
+        "lacks something that is asked for, or has it otherwise: {count}, named below",
+        "n’a pas quelque chose qui est demandé, ou l’a autrement : {count}, ci-dessous",
+    ),
+    "check_queries": (
+        "queries",
+        "requêtes",
+    ),
+    "queries_good": (
+        "{count} were sent, and all of them are answered as a sync needs it",
+        "{count} {count:envoyée, répondue|envoyées, toutes répondues} comme une synchronisation en a besoin",
+    ),
+    "queries_bad": (
+        "{count} were answered; something is missing for {tables}",
+        "{count} ont reçu une réponse ; il manque quelque chose à {tables}",
+    ),
+    "listed_but_gone": (
+        "Gazelle lists records of it, and says of the same records, asked for by id, that they don't exist. Syncs would "
+        "mark records as deleted that are there: name the table in GAZELLE_TABLES_OFF and tell the maintainers",
+        "Gazelle en liste des fiches et dit des mêmes fiches, demandées par leur identifiant, qu’elles n’existent pas. "
+        "Les synchronisations marqueraient comme supprimées des fiches qui existent : nommez la table dans "
+        "GAZELLE_TABLES_OFF et prévenez les responsables du projet",
+    ),
+    "time_is_up": (
+        "not tried to its end, as the minute was over. Run the check again when Gazelle is quicker",
+        "essai inachevé, car la minute était écoulée. Relancez la vérification quand Gazelle sera plus rapide",
+    ),
+    "difference_gone": (
+        "Gazelle's schema has no {what} any more, which is asked for. It costs: {columns}",
+        "Le schéma de Gazelle n’a plus {what}, qui est demandé. Cela coûte : {columns}",
+    ),
+    "difference_type": (
+        "Gazelle's schema has another type now: {what}. What does not convert is set aside. It concerns: {columns}",
+        "Le schéma de Gazelle a maintenant un autre type : {what}. Ce qui ne se convertit pas est mis de côté. Cela "
+        "concerne : {columns}",
+    ),
+    "difference_null": (
+        "Gazelle's schema lets it be null now: {what}. It concerns: {columns}",
+        "Le schéma de Gazelle permet maintenant que ce soit nul : {what}. Cela concerne : {columns}",
+    ),
+    "the_whole_table": (
+        "the whole table",
+        "toute la table",
+    ),
+    "records": (
+        "records",
+        "fiches",
+    ),
+    "page": (
+        "page size",
+        "taille de page",
+    ),
+    "page_seconds": (
+        "seconds a page",
+        "secondes par page",
+    ),
+    "night_requests": (
+        "requests a night",
+        "requêtes par nuit",
+    ),
+    "night_minutes": (
+        "minutes a night",
+        "minutes par nuit",
+    ),
+    "full_requests": (
+        "requests in full",
+        "requêtes en entier",
+    ),
+    "full_minutes": (
+        "minutes in full",
+        "minutes en entier",
+    ),
+    "in_all": (
+        "in all, about",
+        "en tout, environ",
+    ),
+    "report_written": (
+        "The report is in {file}: no names, texts or keys are in it. Look through it before you send it.",
+        "Le rapport est dans {file} : il ne contient ni noms, ni textes, ni clés. Parcourez-le avant de l’envoyer.",
+    ),
     # -- the database: connection, migrations, preflight --------------------------------------------------------------
     "reading_the_database": (
         "Reading the database",
         "La lecture de la base de données",
+    ),
+    "compared_again": (
+        "Something is not there that was: the database is compared with the declarations, and it is tried again. {why}",
+        "Quelque chose a disparu : la base est comparée aux déclarations, puis on réessaie. {why}",
     ),
     "preparing_the_tables": (
         "Preparing the tables",
@@ -712,8 +1136,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "La lecture de l’horloge de la base de données",
     ),
     "failed_after": (
-        "{what} failed after {attempts} attempts: {why}",
-        "{what} a échoué après {attempts} tentatives : {why}",
+        "{what} failed after {attempts} {attempts:attempt|attempts}: {why}",
+        "{what} a échoué après {attempts} {attempts:tentative|tentatives} : {why}",
     ),
     "tried_again": (
         "{what}: {why}; attempt {attempt} follows",
@@ -728,8 +1152,44 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Par les poolers de Supabase, l’utilisateur est role.projet, par exemple postgres.abcdefghijklmnopqrst.",
     ),
     "wrong_password": (
-        "The user or the password in SUPABASE_DB_URL is wrong. Supabase shows a password once: reset it in the database settings. Characters such as @ / : # in it are written %40 %2F %3A %23.",
-        "L’utilisateur ou le mot de passe de SUPABASE_DB_URL est faux. Supabase ne montre un mot de passe qu’une fois : réinitialisez-le dans les réglages de la base. Les caractères comme @ / : # s’y écrivent %40 %2F %3A %23.",
+        "The user or the password in SUPABASE_DB_URL is wrong. Supabase shows a password once: reset it in the database settings. Characters such as @ / : # in it are written %40 %2F %3A %23. Right after a reset, a pooler may still refuse the first connection: try once more.",
+        "L’utilisateur ou le mot de passe de SUPABASE_DB_URL est faux. Supabase ne montre un mot de passe qu’une fois : réinitialisez-le dans les réglages de la base. Les caractères comme @ / : # s’y écrivent %40 %2F %3A %23. Juste après une réinitialisation, un pooler peut encore refuser la première connexion : réessayez.",
+    ),
+    "wrong_password_of_role": (
+        "The user or the password in the connection string is wrong. It is a role of your own, which the dashboard does not reset: as postgres, run ALTER ROLE … PASSWORD '…'. Characters such as @ / : # in it are written %40 %2F %3A %23. Right after a change, a pooler may still refuse the first connection: try once more.",
+        "L’utilisateur ou le mot de passe de la chaîne de connexion est faux. C’est un rôle à vous, que le tableau de bord ne réinitialise pas : en tant que postgres, exécutez ALTER ROLE … PASSWORD '…'. Les caractères comme @ / : # s’y écrivent %40 %2F %3A %23. Juste après un changement, un pooler peut encore refuser la première connexion : réessayez.",
+    ),
+    "pooler_project": (
+        "The pooler knows no such project, or no such role in it: copy the string anew from the dashboard (Connect), whose host names the region, and look whether the project is paused.",
+        "Le pooler ne connaît pas ce projet, ou pas ce rôle : copiez de nouveau la chaîne depuis le tableau de bord (Connect), dont l’hôte nomme la région, et vérifiez que le projet n’est pas en pause.",
+    ),
+    "pooler_address": (
+        "The project's network restrictions do not let this machine's address in: add it in the database settings (Network restrictions).",
+        "Les restrictions réseau du projet n’acceptent pas l’adresse de cette machine : ajoutez-la dans les réglages de la base (Network restrictions).",
+    ),
+    "pooler_login": (
+        "The pooler could not ask the database for this role: look whether the project is paused or its database restarts, and whether the role is there and may log in.",
+        "Le pooler n’a pas pu interroger la base sur ce rôle : vérifiez que le projet n’est pas en pause et que la base ne redémarre pas, et que le rôle existe et peut se connecter.",
+    ),
+    "pooler_full": (
+        "All places of the session pooler are taken: end what else is connected, or use port 6543 of the same host, or give the pool more places in the database settings.",
+        "Toutes les places du pooler de session sont prises : fermez d’autres connexions, ou prenez le port 6543 du même hôte, ou donnez plus de places au pool dans les réglages de la base.",
+    ),
+    "options_dropped": (
+        "{variable} has options of another program, which are left out: {options}",
+        "{variable} contient des options d’un autre programme, qui sont laissées de côté : {options}",
+    ),
+    "database_not_utf8": (
+        "The database is encoded in {encoding}, which has no room for every name and note. Make another one, and let SUPABASE_DB_URL name it: {mending}",
+        "La base de données est encodée en {encoding}, qui ne peut pas contenir chaque nom et chaque note. Créez-en une autre, et que SUPABASE_DB_URL la désigne : {mending}",
+    ),
+    "not_the_owner": (
+        "The next sync has to add to {tables}, which only the owner may, and {role} is not. As a superuser or as the owner, run: {mending}",
+        "La prochaine synchronisation doit compléter {tables}, ce que seul le propriétaire peut faire, et {role} ne l’est pas. En tant que superutilisateur ou propriétaire, exécutez : {mending}",
+    ),
+    "may_not_make_schema": (
+        "The role {role} of {variable} may not make tables in the schema {schema} of {database}. As the owner, run: {mending}",
+        "Le rôle {role} de {variable} ne peut pas créer de tables dans le schéma {schema} de {database}. En tant que propriétaire, exécutez : {mending}",
     ),
     "address_not_let_in": (
         "The server wants TLS, or does not let this address in: look at its network restrictions.",
@@ -757,7 +1217,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "right_is_lacking": (
         "Give the role of SUPABASE_DB_URL that right, or use the owner's (`gazelle-sync check` says which).",
-        "Donnez ce droit au rôle de SUPABASE_DB_URL, ou prenez celui du propriétaire (`gazelle-sync check` dit lequel).",
+        "Donnez ce droit au rôle de SUPABASE_DB_URL, ou prenez le rôle du propriétaire (`gazelle-sync check` dit quel droit manque).",
     ),
     "disk_is_full": (
         "The database's disk is full: make room, then run the sync again.",
@@ -772,8 +1232,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "PostgreSQL {version} est trop ancien : il faut au moins la version 15, dont les vues s’exécutent avec les droits de qui les lit.",
     ),
     "table_is_held": (
-        "The tables could not be brought up to date in {minutes} minutes without holding up whoever reads them: {holders}. Nothing was changed. End that session, or wait until it is done, and run the sync again.",
-        "Les tables n’ont pas pu être mises à jour en {minutes} minutes sans faire attendre leurs lecteurs : {holders}. Rien n’a été changé. Mettez fin à cette session, ou attendez qu’elle ait fini, puis relancez la synchronisation.",
+        "The tables could not be brought up to date in {minutes} {minutes:minute|minutes} without holding up whoever reads them: {holders}. Nothing was changed. End that session, or wait until it is done, and run the sync again.",
+        "Les tables n’ont pas pu être mises à jour en {minutes} {minutes:minute|minutes} sans faire attendre leurs lecteurs : {holders}. Rien n’a été modifié. Mettez fin à cette session, ou attendez qu’elle ait fini, puis relancez la synchronisation.",
     ),
     "waiting_for_table": (
         "The tables are to be brought up to date, and somebody holds one of them; it is tried again until it is free: {holders}",
@@ -823,13 +1283,49 @@ TEXTS: dict[str, tuple[str, str]] = {
         "view {what}",
         "vue {what}",
     ),
+    "making_search": (
+        "Making the indexes for texts",
+        "La création des index de texte",
+    ),
+    "no_trigrams": (
+        "This server has no extension pg_trgm, which searching in texts by an index takes. All else works without.",
+        "Ce serveur n’a pas l’extension pg_trgm, qu’il faut pour chercher dans les textes par un index. Tout le reste fonctionne sans.",
+    ),
+    "trigrams_not_allowed": (
+        "The role may not make the extension pg_trgm. Run this as one who may, and then this command again: {mending}",
+        "Le rôle n’a pas le droit de créer l’extension pg_trgm. Exécutez ceci avec un rôle qui l’a, puis de nouveau cette commande : {mending}",
+    ),
+    "search_added": (
+        "added: an index for searching in {table} ({columns}). It took {seconds} s, and takes {megabytes} MB; new and changed texts cost a little more to write.",
+        "ajouté : un index pour chercher dans {table} ({columns}). Il a pris {seconds} s, et occupe {megabytes} Mo ; écrire un texte nouveau ou modifié coûte un peu plus.",
+    ),
+    "search_is_there": (
+        "The index for searching in {table} ({columns}) is there, and takes {megabytes} MB.",
+        "L’index pour chercher dans {table} ({columns}) existe, et occupe {megabytes} Mo.",
+    ),
+    "search_taken_back": (
+        "To be rid of it: {mending}",
+        "Pour s’en défaire : {mending}",
+    ),
+    "view_is_theirs": (
+        "left as it is: {view} is not of this version, and was made or altered by somebody. Drop it, and the next sync makes it anew.",
+        "laissée telle quelle : la vue {view} n’est pas de cette version, et quelqu’un l’a créée ou modifiée. Supprimez-la, et la prochaine synchronisation la recréera.",
+    ),
+    "view_is_not_there": (
+        "{view} is not there: what it reads is not as declared. `gazelle-sync migrate` says why.",
+        "{view} n’existe pas : ce qu’elle lit n’est pas conforme à sa déclaration. `gazelle-sync migrate` dit pourquoi.",
+    ),
+    "view_left_out": (
+        "left out: the view {view}. {why}",
+        "laissée de côté : la vue {view}. {why}",
+    ),
     "time_zone_of": (
         "a time zone for {what}",
         "fuseau horaire pour {what}",
     ),
     "not_null_of": (
         "not null for {what}",
-        "interdiction du nul pour {what}",
+        "valeur obligatoire pour {what}",
     ),
     "role_named": (
         "role {role}",
@@ -857,7 +1353,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "column_is_otherwise": (
         "{column} is {there}, declared {meant}",
-        "{column} est de type {there}, et déclarée {meant}",
+        "{column} est de type {there}, mais déclarée {meant}",
     ),
     "columns_are_otherwise": (
         "{columns}. As the owner, look at what it holds, and run: {mending}",
@@ -874,6 +1370,18 @@ TEXTS: dict[str, tuple[str, str]] = {
     "too_open": (
         "{what}, and no policy says that they should. As the owner, run: {mending}",
         "{what}, et aucune politique ne le prévoit. En tant que propriétaire, exécutez : {mending}",
+    ),
+    "may_do": (
+        "{role} may {what} on {on}",
+        "{role} a {what} sur {on}",
+    ),
+    "reads_through": (
+        "{roles} read our tables through the view {view}, which shows every row",
+        "{roles} lisent nos tables à travers la vue {view}, qui montre chaque ligne",
+    ),
+    "would_publish": (
+        "{who}, without a policy, and this would add {columns}: personal data that they could read from then on. Nothing was changed. As the owner, run (who read until now, needs a policy): {mending} Or accept it as it is: gazelle-sync migrate --accept-readers",
+        "{who}, sans politique, et ceci ajouterait {columns} : des données personnelles qui deviendraient lisibles pour eux. Rien n’a été changé. En tant que propriétaire, exécutez (qui lisait jusqu’ici a besoin d’une politique) : {mending} Ou acceptez l’état actuel : gazelle-sync migrate --accept-readers",
     ),
     "rest_not_served": (
         "The REST API does not serve the schema {schema}, only {others}. Add it to the exposed schemas in Supabase's API settings, or run: {mending}",
@@ -929,24 +1437,24 @@ TEXTS: dict[str, tuple[str, str]] = {
         "dépassée : l’exécution {run} a commencé à lire cette table plus tard, à {at} UTC, et a fini la première. Ce qu’elle a enregistré est plus récent ; rien n’a donc été écrit",
     ),
     "overtaken_in_part": (
-        "overtaken in part: another load of this table, done meanwhile, knows {count} records better; they stay as it stored them",
-        "dépassée en partie : un autre chargement de cette table, fait entre-temps, connaît mieux {count} enregistrements ; ils restent tels qu’il les a enregistrés",
+        "overtaken in part: another load of this table, done meanwhile, knows {count} {count:record better; it stays|records better; they stay} as it stored {count:it|them}",
+        "dépassée en partie : un autre chargement de cette table, fait entre-temps, connaît mieux {count} {count:enregistrement ; il reste tel|enregistrements ; ils restent tels} qu’il {count:l’a enregistré|les a enregistrés}",
     ),
     "nothing_counted": (
         "this key may not read the table, so there is nothing to count",
-        "cette clé ne peut pas lire la table : il n’y a rien à compter",
+        "cette clé ne peut pas lire la table : il n’y a rien à compter",
     ),
     "list_not_proved": (
-        "the list could not be proved whole in {reads} reads, so nothing was marked as deleted: {seen} of {expected} records seen; {doubts}",
-        "en {reads} lectures, rien n’a prouvé que la liste est entière ; rien n’a donc été marqué comme supprimé : {seen} enregistrements vus sur {expected} ; {doubts}",
+        "the list could not be proved whole in {reads} reads, so nothing was marked as deleted: {seen} of {expected} {expected:record|records} seen; {doubts}",
+        "en {reads} lectures, rien n’a prouvé que la liste est entière ; rien n’a donc été marqué comme supprimé : {seen} {seen:enregistrement vu|enregistrements vus} sur {expected} ; {doubts}",
     ),
     "too_many_gone": (
-        "{missing} of {in_scope} records are no longer listed, and of {asked} of them that were asked for by id {gone} are gone: more than may go at once ({limit}), so none was marked as deleted. If this is right, run `gazelle-sync sync --allow-mass-delete` once",
-        "{missing} enregistrements sur {in_scope} ne sont plus dans la liste, et sur {asked} d’entre eux demandés par leur identifiant, {gone} n’existent plus : c’est plus qu’il ne peut en disparaître d’un coup ({limit}) ; aucun n’a donc été marqué comme supprimé. Si c’est voulu, lancez une fois `gazelle-sync sync --allow-mass-delete`",
+        "{missing} of {in_scope} {in_scope:record|records} {missing:is|are} no longer listed, and of {asked} of them that {asked:was|were} asked for by id {gone} {gone:is|are} gone: more than may go at once ({limit}), so none was marked as deleted. If this is right, run `gazelle-sync sync --table {table} --allow-mass-delete` once",
+        "{missing} {missing:enregistrement|enregistrements} sur {in_scope} {missing:n’est|ne sont} plus dans la liste, et sur {asked} {asked:demandé|demandés} par identifiant, {gone} {gone:n’existe|n’existent} plus : c’est plus qu’il ne peut en disparaître d’un coup ({limit}) ; aucun n’a donc été marqué comme supprimé. Si c’est voulu, lancez une fois `gazelle-sync sync --table {table} --allow-mass-delete`",
     ),
     "emptied": (
-        "values came empty for more records than can be believed, so these columns keep what they have: {columns}. If this is right, run `gazelle-sync sync --allow-mass-delete` once",
-        "trop d’enregistrements sont arrivés vides pour que ce soit croyable ; ces colonnes gardent donc ce qu’elles ont : {columns}. Si c’est voulu, lancez une fois `gazelle-sync sync --allow-mass-delete`",
+        "values came empty for more records than can be believed, so these columns keep what they have: {columns}. If this is right, run `gazelle-sync sync --table {table} --allow-mass-delete` once",
+        "trop de valeurs sont arrivées vides pour que ce soit vraisemblable ; ces colonnes gardent donc ce qu’elles ont : {columns}. Si c’est voulu, lancez une fois `gazelle-sync sync --table {table} --allow-mass-delete`",
     ),
     "emptied_column": (
         "{column} ({lost} of {had})",
@@ -957,16 +1465,16 @@ TEXTS: dict[str, tuple[str, str]] = {
         "la plupart des lignes ont changé d’un coup (sur {rows}) ; c’est fait, et cela mérite un coup d’œil : {columns}",
     ),
     "rejected_records": (
-        "{count} records could not be stored as they came: {shown}",
-        "{count} enregistrements n’ont pas pu être enregistrés tels quels : {shown}",
+        "{count} {count:record could not be stored as it|records could not be stored as they} came: {shown}",
+        "{count} {count:enregistrement n’a pas pu être enregistré tel quel|enregistrements n’ont pas pu être enregistrés tels quels} : {shown}",
     ),
     "and_more_rejects": (
         "{shown}; and {more} more, see gazelle.rejected_rows",
-        "{shown} ; et {more} autres, voir gazelle.rejected_rows",
+        "{shown} ; et {more} {more:autre|autres}, voir gazelle.rejected_rows",
     ),
     "filled_rows": (
-        "{table}: new columns filled in {filled} rows",
-        "{table} : nouvelles colonnes remplies dans {filled} lignes",
+        "{table}: new columns filled in {filled} {filled:row|rows}",
+        "{table} : nouvelles colonnes remplies dans {filled} {filled:ligne|lignes}",
     ),
     "filled_in_part": (
         "new columns ({columns}) are filled for {scope} only; the next run that reads all history fills the rest",
@@ -974,16 +1482,16 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     # -- the account, what was covered, and when ----------------------------------------------------------------------
     "missing_for_now": (
-        "no longer listed ({count}): {records}. One night proves nothing: what is still missing {hours} hours later "
+        "no longer listed ({count}): {records}. One night proves nothing: what is still missing {hours} {hours:hour|hours} later "
         "will be marked as deleted",
-        "ne figure plus dans la liste ({count}) : {records}. Une seule nuit ne prouve rien : ce qui manque encore "
-        "{hours} heures plus tard sera marqué comme supprimé",
+        "{count:ne figure plus|ne figurent plus} dans la liste ({count}) : {records}. Une seule nuit ne prouve rien : ce qui manque encore "
+        "{hours} {hours:heure|heures} plus tard sera marqué comme supprimé",
     ),
     "missing_and_referred_to": (
-        "no longer listed ({count}), but kept, because something live refers to it: {records}. If it is gone, give "
+        "no longer listed ({count}), but kept, because something live refers to {count:it|them}: {records}. If {count:it is|they are} gone, give "
         "that to somebody else in Gazelle",
-        "ne figure plus dans la liste ({count}), mais reste conservé, car des données actuelles s’y rapportent : "
-        "{records}. S’il n’existe plus, réattribuez ces données dans Gazelle",
+        "{count:ne figure plus|ne figurent plus} dans la liste ({count}), mais {count:reste conservé|restent conservés}, car des données actuelles s’y rapportent : "
+        "{records}. {count:S’il n’existe plus|S’ils n’existent plus}, réattribuez ces données dans Gazelle",
     ),
     "another_account": (
         "These credentials are for {asked} ({asked_id}), and the database mirrors {kept} ({kept_id}). Nothing was "
@@ -1101,29 +1609,17 @@ TEXTS: dict[str, tuple[str, str]] = {
         "There is nothing left to do.",
         "Il n’y a plus rien à faire.",
     ),
-    "one_day": (
-        "{count} day",
-        "{count} jour",
+    "days": (
+        "{count} {count:day|days}",
+        "{count} {count:jour|jours}",
     ),
-    "many_days": (
-        "{count} days",
-        "{count} jours",
+    "hours": (
+        "{count} {count:hour|hours}",
+        "{count} {count:heure|heures}",
     ),
-    "one_hour": (
-        "{count} hour",
-        "{count} heure",
-    ),
-    "many_hours": (
-        "{count} hours",
-        "{count} heures",
-    ),
-    "one_minute": (
-        "{count} minute",
-        "{count} minute",
-    ),
-    "many_minutes": (
-        "{count} minutes",
-        "{count} minutes",
+    "minutes": (
+        "{count} {count:minute|minutes}",
+        "{count} {count:minute|minutes}",
     ),
     "less_than_a_minute": (
         "less than a minute",
@@ -1191,7 +1687,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "check_failed_advice": (
         "Open the check to see which records it found, and correct them in Gazelle. If they are right there, tell whoever looks after the sync.",
-        "Ouvrez le contrôle pour voir quelles fiches il a trouvées et corrigez-les dans Gazelle. Si elles y sont justes, prévenez la personne responsable de la synchronisation.",
+        "Ouvrez le contrôle pour voir quels enregistrements il a trouvés et corrigez-les dans Gazelle. S’ils y sont justes, prévenez la personne responsable de la synchronisation.",
     ),
     "check_failed_well": (
         "The check {about} passes again",
@@ -1263,7 +1759,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "interrupted_not_run": (
         "interrupted; not run: {tables}",
-        "interrompue ; tables non exécutées : {tables}",
+        "interrompue ; tables non lues : {tables}",
     ),
     "no_alert_configured": (
         "No alert is configured: SLACK_WEBHOOK_URL, ALERT_EMAIL_TO with SMTP_URL, or HEARTBEAT_URL.",
@@ -1286,8 +1782,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "La page date de la dernière nuit, ou d’après.",
     ),
     "forgot_runs": (
-        "Forgot {count} runs.",
-        "{count} exécutions oubliées.",
+        "Forgot {count} {count:run|runs}.",
+        "{count} {count:exécution oubliée|exécutions oubliées}.",
     ),
     "state_set_aside": (
         "{path} could not be understood ({why}) and is now {now}",
@@ -1309,6 +1805,42 @@ TEXTS: dict[str, tuple[str, str]] = {
         "last",
         "dernière fois",
     ),
+    "found_what_to_do": (
+        "what to do",
+        "que faire",
+    ),
+    "remedy_ids_are_unique_and_present": (
+        "Gazelle or the database gave two rows the same id. Run `gazelle-sync sync --table {table} --full`; if it stays, report it.",
+        "Gazelle ou la base a donné le même identifiant à deux lignes. Lancez `gazelle-sync sync --table {table} --full` ; si cela persiste, signalez-le.",
+    ),
+    "remedy_every_parent_is_known": (
+        "Run `gazelle-sync sync --full`, which reads what these records refer to. If it stays, the key may not read it.",
+        "Lancez `gazelle-sync sync --full`, qui lit ce à quoi ces enregistrements renvoient. Si cela persiste, la clé n’a peut-être pas le droit de le lire.",
+    ),
+    "remedy_no_row_is_set_aside": (
+        "Correct these records in Gazelle; the next sync stores them. gazelle.rejected_rows has the column and the reason.",
+        "Corrigez ces enregistrements dans Gazelle ; la prochaine synchronisation les enregistre. gazelle.rejected_rows donne la colonne et la raison.",
+    ),
+    "remedy_few_rows_vanished": (
+        "Look in Gazelle whether they are really gone. If so, run `gazelle-sync sync --table {table} --allow-mass-delete` once.",
+        "Vérifiez dans Gazelle s’ils ont vraiment disparu. Si oui, lancez une fois `gazelle-sync sync --table {table} --allow-mass-delete`.",
+    ),
+    "remedy_count_agrees_with_gazelle": (
+        "Run `gazelle-sync sync --table {table} --full`. If they still differ, Gazelle counts records that it does not list: report it to them.",
+        "Lancez `gazelle-sync sync --table {table} --full`. Si la différence persiste, Gazelle compte des enregistrements qu’il ne montre pas : signalez-le à Gazelle.",
+    ),
+    "remedy_stale": (
+        "Run `gazelle-sync sync --table {table}`, and look why the nightly run did not read it whole.",
+        "Lancez `gazelle-sync sync --table {table}`, et cherchez pourquoi l’exécution de nuit ne l’a pas lue en entier.",
+    ),
+    "remedy_of_data": (
+        "Correct these records in Gazelle. If they are right there, the rule in gazelle_sync/tables is wrong.",
+        "Corrigez ces enregistrements dans Gazelle. S’ils y sont justes, c’est la règle dans gazelle_sync/tables qui est fausse.",
+    ),
+    "change_insert": ("new", "nouveau"),
+    "change_update": ("changed", "modifié"),
+    "change_delete": ("gone", "disparu"),
+    "change_restore": ("back", "de retour"),
     "found_why": (
         "why",
         "pourquoi",
@@ -1320,6 +1852,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "found_here": (
         "here",
         "ici",
+    ),
+    "runs_unreadable": (
+        "Dagster's records of runs can't be read ({why}): a run that failed after its tables were stored shows as done.",
+        "Les registres des exécutions de Dagster sont illisibles ({why}) : une exécution qui a échoué une fois ses "
+        "tables enregistrées y paraît terminée.",
     ),
     "record_unreadable_now": (
         "The record of the run {run} can't be read just now ({why}); it is looked at again the next time.",
@@ -1339,15 +1876,15 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "and_not_run": (
         "{why}; not run: {tables}",
-        "{why} ; tables non exécutées : {tables}",
+        "{why} ; tables non lues : {tables}",
     ),
     "broke_off": (
         "it broke off, and its process is gone",
-        "elle s’est arrêtée net, et son processus n’existe plus",
+        "elle s’est arrêtée net : son processus n’existe plus",
     ),
     "hung_since": (
         "started {hours} h ago or more, and has not ended; later runs wait behind it",
-        "commencée il y a {hours} h ou plus, et pas terminée ; les suivantes attendent derrière elle",
+        "commencée il y a {hours} h ou plus, elle n’est pas terminée ; les suivantes attendent derrière elle",
     ),
     "dagster_says": (
         "Dagster says: “{text}”",
@@ -1358,8 +1895,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "son registre est illisible ({why})",
     ),
     "failed_channel": (
-        "{channel}: {waiting} alert(s) could not be sent and are kept for the next time (tried {tries} times): {why}",
-        "{channel} : {waiting} alerte(s) en attente, gardée(s) pour la prochaine fois (essais : {tries}) : {why}",
+        "{channel}: {waiting} {waiting:alert|alerts} could not be sent and {waiting:is|are} kept for the next time (tried {tries} {tries:time|times}): {why}",
+        "{channel} : {waiting} {waiting:alerte n’a pas pu être envoyée et est gardée|alertes n’ont pas pu être envoyées et sont gardées} pour la prochaine fois ({tries} {tries:essai|essais}) : {why}",
     ),
     "no_answer": (
         "{what} gave no answer ({why})",
@@ -1398,8 +1935,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{server} a refusé la connexion ({why})",
     ),
     "mail_recipients_refused": (
-        "{server} refused {count} of {all} recipients ({why})",
-        "{server} a refusé {count} destinataire(s) sur {all} ({why})",
+        "{server} refused {count} of {all} {all:recipient|recipients} ({why})",
+        "{server} a refusé {count} {count:destinataire|destinataires} sur {all} ({why})",
     ),
     "mail_hung_up": (
         "it hung up, or did not answer in time",
@@ -1446,6 +1983,30 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{path} can't be used: {why}.",
         "{path} est inutilisable : {why}.",
     ),
+    "rehearsing": (
+        "Writing to the database",
+        "L’écriture dans la base de données",
+    ),
+    "only_readable": (
+        "The database may only be read: it is a replica, or Supabase made it so because its disk is nearly full. Make room or give it a larger disk (Settings, Compute and Disk), then run the sync again.",
+        "La base de données n’est accessible qu’en lecture : c’est une réplique, ou Supabase l’a ainsi réglée parce que son disque est presque plein. Faites de la place ou donnez-lui un plus grand disque (Settings, Compute and Disk), puis relancez la synchronisation.",
+    ),
+    "spool_unusable": (
+        "Rows wait in {folder} while Gazelle is read, and it can't be used: {why}. Make room there, or let TMPDIR name another folder. Nothing was changed for this table.",
+        "Les lignes attendent dans {folder} pendant la lecture de Gazelle, et ce dossier est inutilisable : {why}. Faites-y de la place, ou que TMPDIR désigne un autre dossier. Rien n’a été changé dans cette table.",
+    ),
+    "log_from_records": (
+        "What is told above of the tables that were loaded is Dagster's record of it: sync_log could not be read ({why})",
+        "Ce qui est dit plus haut des tables chargées vient des registres de Dagster : sync_log n’a pas pu être lu ({why})",
+    ),
+    "sample_not_read": (
+        "{table} is loaded; no sample of its rows could be read for the UI: {why}",
+        "{table} est chargée ; aucun échantillon de ses lignes n’a pu être lu pour l’interface : {why}",
+    ),
+    "not_verified": (
+        "{table} is loaded; its checks could not be made, and count as failed: {why}",
+        "{table} est chargée ; ses contrôles n’ont pas pu être faits et comptent comme échoués : {why}",
+    ),
     "dagster_home_wrong": (
         "DAGSTER_HOME is not an absolute path of a folder that is there. Unset it, or set it to the project's folder.",
         "DAGSTER_HOME n’est pas le chemin absolu d’un dossier existant. Retirez-la, ou donnez-lui le dossier du projet.",
@@ -1468,7 +2029,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "gazelle_not_verified": (
         "The certificate of {host} can't be verified: {why}. If a proxy or a virus scanner looks into TLS here, let REQUESTS_CA_BUNDLE name a file with its certificate; if the date is the matter, set this machine's clock. Nothing was changed for this table.",
-        "Le certificat de {host} ne peut pas être vérifié : {why}. Si un proxy ou un antivirus inspecte TLS ici, que REQUESTS_CA_BUNDLE désigne un fichier avec son certificat ; si c’est la date, réglez l’horloge de cette machine. Rien n’a été changé dans cette table.",
+        "Le certificat de {host} ne peut pas être vérifié : {why}. Si un proxy ou un antivirus inspecte TLS ici, que REQUESTS_CA_BUNDLE désigne un fichier avec son certificat ; si c’est la date, réglez l’horloge de cette machine. Rien n’a été modifié dans cette table.",
     ),
     "certificates_missing": (
         "{variable} names {path}, which is not there. Let it name a file with the certificates to trust, or unset it.",
@@ -1534,6 +2095,111 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{path} is a link that another user made, and is not written through: remove it, or make it your own",
         "{path} est un lien créé par un autre utilisateur, et rien n’est écrit à travers lui : supprimez-le ou créez-le vous-même",
     ),
+    # -- the status page -------------------------------------------------------------------------------------------------
+    "status_page_names_is_no_switch": (
+        "STATUS_PAGE_NAMES={value} is neither on nor off.",
+        "STATUS_PAGE_NAMES={value} : il faut on ou off.",
+    ),
+    "colon": (
+        ": ",
+        " : ",
+    ),
+    "page_title": (
+        "gazelle-sync: the state of the mirror",
+        "gazelle-sync : l’état de la copie",
+    ),
+    "answer_never": (
+        "Nothing was synced yet. Run make sync, or gazelle-sync sync.",
+        "Rien n’a encore été synchronisé. Lancez make sync, ou gazelle-sync sync.",
+    ),
+    "answer_well": (
+        "All is well: {changes}; the next sync is due at {next}.",
+        "Tout va bien : {changes} ; prochaine synchronisation à {next}.",
+    ),
+    "answer_warned": (
+        "All was read, and {count} {count:thing wants|things want} a look: {names}. Below is what to do.",
+        "Tout a été lu, et {count} {count:point mérite|points méritent} un coup d’œil : {names}. Ce qu’il y a à faire est ci-dessous.",
+    ),
+    "answer_failed": (
+        "Not well since {since}: {names} failed. Below is what to do.",
+        "Un problème depuis le {since} : échec de {names}. Ce qu’il y a à faire est ci-dessous.",
+    ),
+    "answer_stale": (
+        "Not well: {names} {count:is|are} out of date. Below is what to do.",
+        "Un problème : {names} {count:n’est plus|ne sont plus} à jour. Ce qu’il y a à faire est ci-dessous.",
+    ),
+    "nothing_changed": (
+        "nothing changed in the last day",
+        "aucun changement depuis un jour",
+    ),
+    "counted_insert": (
+        "{count} new in {table}",
+        "{count} {count:nouveau|nouveaux} dans {table}",
+    ),
+    "counted_update": (
+        "{count} changed in {table}",
+        "{count} {count:modifié|modifiés} dans {table}",
+    ),
+    "counted_delete": (
+        "{count} gone from {table}",
+        "{count} {count:disparu|disparus} de {table}",
+    ),
+    "counted_restore": (
+        "{count} back in {table}",
+        "{count} de retour dans {table}",
+    ),
+    "clock": (
+        "{hour:02}:{minute:02}",
+        "{hour} h {minute:02}",
+    ),
+    "what_changed": (
+        "What changed in the last day",
+        "Ce qui a changé depuis un jour",
+    ),
+    "changes_shown": (
+        "The last {shown} of {count}. gazelle.row_changes has all of them.",
+        "Les {shown} derniers sur {count}. Ils sont tous dans gazelle.row_changes.",
+    ),
+    "names_left_out": (
+        "Names, addresses and notes are left out (STATUS_PAGE_NAMES).",
+        "Les noms, adresses et notes ne figurent pas ici (STATUS_PAGE_NAMES).",
+    ),
+    "personal_only": (
+        "something personal",
+        "une donnée personnelle",
+    ),
+    "change": (
+        "change",
+        "changement",
+    ),
+    "when": (
+        "when",
+        "quand",
+    ),
+    "what_is_wrong": (
+        "What to do",
+        "Que faire",
+    ),
+    "wrong_since": (
+        "since {at}",
+        "depuis le {at}",
+    ),
+    "duration_of_runs": (
+        "How long the last runs took",
+        "Durée des dernières exécutions",
+    ),
+    "changes_of_runs": (
+        "How many rows the last runs changed",
+        "Lignes modifiées par les dernières exécutions",
+    ),
+    "as_a_table": (
+        "The same as a table",
+        "Les mêmes chiffres en tableau",
+    ),
+    "plot_told": (
+        "{title}, from {first} to {last}. The greatest: {most}. Failed: {failed}.",
+        "{title}, du {first} au {last}. Le maximum : {most}. En échec : {failed}.",
+    ),
     # -- dev, the UI and the status page ------------------------------------------------------------------------------
     "var_unusable": (
         "{folder} can't be written ({reason}), and everything that runs here is recorded there.",
@@ -1549,7 +2215,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "dev_runs_already": (
         "gazelle-sync: it runs already, at {url}, in process {pid}. Nothing was changed.",
-        "gazelle-sync : déjà en marche, à {url}, dans le processus {pid}. Rien n’a été modifié.",
+        "gazelle-sync tourne déjà, à {url}, dans le processus {pid}. Rien n’a été modifié.",
     ),
     "dev_port_taken": (
         "Port {port} can't be used ({reason}). Port {free} is free: gazelle-sync dev --port {free}",
@@ -1622,15 +2288,43 @@ TEXTS: dict[str, tuple[str, str]] = {
 LANGUAGES = ("en", "fr")
 
 
+class Grammar(string.Formatter):
+    """Fills in the blanks of a text as its language writes them.
+
+    `{count:record|records}` is the first for one and the second for more, which in French includes none; either may have
+    blanks in it. A number with decimals gets the language's comma.
+    """
+
+    def __init__(self, language: str) -> None:
+        self._french = language == "fr"
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        one, choice, many = format_spec.partition("|")
+        if choice:
+            return one if value == 1 or (self._french and value == 0) else many
+        text = str(super().format_field(value, format_spec))
+        return text.replace(".", ",") if self._french and isinstance(value, float) else text
+
+
 class Speech:
     """The texts of one language, `en` or `fr`: `say("fetched")`, `say("added", what="table pianos")`."""
 
     def __init__(self, language: str) -> None:
         self.language = language
         self._at = LANGUAGES.index(language)
+        self._grammar = Grammar(language)
 
-    def __call__(self, name: str, **values: object) -> str:
-        return TEXTS[name][self._at].format(**values)
+    def duration(self, seconds: float) -> str:
+        """As people say it, in units that both languages have: 2.4 s (in French 2,4 s), 48 s, 3 min 12 s, 1 h 05 min."""
+        if seconds < 10:
+            return self._grammar.format("{:.1f} s", seconds)
+        minutes, rest = divmod(round(seconds), 60)
+        if minutes < 60:
+            return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+        return f"{minutes // 60} h {minutes % 60:02} min"
+
+    def __call__(self, name: str, /, **values: object) -> str:
+        return self._grammar.vformat(TEXTS[name][self._at], (), values)
 
 
 _spoken = Speech("en")
@@ -1642,6 +2336,6 @@ def speak(language: str) -> None:
     _spoken = Speech(language)
 
 
-def say(name: str, **values: object) -> str:
+def say(name: str, /, **values: object) -> str:
     """A text in the language of this process, which is English until `speak` was called."""
     return _spoken(name, **values)

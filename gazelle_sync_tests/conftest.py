@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib
 import os
 import shutil
@@ -68,7 +69,19 @@ def server_url() -> str:
     """A PostgreSQL server: `TEST_DATABASE_URL`, or the embedded one in a folder of its own."""
     if url := os.environ.get("TEST_DATABASE_URL"):
         return url
-    return embedded.start_postgres(folder_for_postgres())
+    url = embedded.start_postgres(folder_for_postgres())
+    hurry(url)
+    return url
+
+
+def hurry(url: str) -> None:
+    """Lets a server answer before what it wrote is on the disk: it does not outlive its tests."""
+    admin = psycopg2.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False))
+    admin.autocommit = True
+    with contextlib.closing(admin), admin.cursor() as cursor:
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+            cursor.execute(f"ALTER SYSTEM SET {name} = off")
+        cursor.execute("SELECT pg_reload_conf()")
 
 
 @pytest.fixture(scope="session")

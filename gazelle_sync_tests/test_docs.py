@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from gazelle_sync.cli.catalogue import render
 from gazelle_sync.environment.settings import ROOT
 from gazelle_sync.tables import TABLES, Table
+from gazelle_sync.warehouse import VIEWS
 from gazelle_sync_tests.conftest import query_rows
 from gazelle_sync_tests.tables.test_declarations import CONTRACT
 
@@ -68,15 +69,15 @@ def test_the_page_of_the_tables_is_as_the_declarations_are() -> None:
 
 @pytest.mark.parametrize("table", ON_THE_PAGE.values(), ids=ON_THE_PAGE)
 def test_the_page_has_every_column_of_a_table_with_what_it_is(table: Table) -> None:
-    (section,) = re.findall(rf"^## {table.name}\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE)
+    (section,) = re.findall(rf"^## {table.name}\n(.*?)(?=^##? |\Z)", PAGE, re.DOTALL | re.MULTILINE)
     assert table.comment in section
     for column in table.all_columns:
         assert re.search(rf"^\| `{column.name}` \| [a-z\[\]]+ \| `.+` \| {re.escape(column.comment)}", section, re.M)
 
 
-def test_the_query_that_is_shown_of_each_table_runs_and_is_of_that_table(engine: Engine) -> None:
+def test_the_query_that_is_shown_of_each_table_and_view_runs_and_is_of_that_one(engine: Engine) -> None:
     queries = dict(re.findall(r"^## (\w+)\n(?:(?!^## ).)*?```sql\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE))
-    assert queries.keys() == {name for name, table in ON_THE_PAGE.items() if table.example}
+    assert queries.keys() == {name for name, table in ON_THE_PAGE.items() if table.example} | {*VIEWS}
     assert CONTRACT.keys() <= queries.keys()
     for name, query in queries.items():
         assert re.search(rf"FROM gazelle\.{name}\b", query)

@@ -134,7 +134,18 @@ def test_both_languages_have_the_same_headings_code_tables_links_and_pictures() 
     assert [each for each in english if each not in other] == [each for each in french if each not in other]
 
 
-@pytest.mark.parametrize("page", ["README.fr.md", "docs/setup.fr.md"])
+def test_operations_are_the_same_pages_in_both_languages() -> None:
+    english, french = (outline(f"docs/operations{ending}.md") for ending in ("", ".fr"))
+    other = ("link", "operations.md")
+    # What a message says is translated; what is typed, and where it is, is not.
+    assert [each for each in english if each != other] == [each for each in french if each != other]
+    in_order = [
+        re.findall(r"`([^`\n]+)`", (ROOT / f"docs/operations{ending}.md").read_text()) for ending in ("", ".fr")
+    ]
+    assert {*in_order[0]} ^ {*in_order[1]} <= {"gazelle-sync status --html FILE", "gazelle-sync status --html FICHIER"}
+
+
+@pytest.mark.parametrize("page", ["README.fr.md", "docs/setup.fr.md", "docs/readers.fr.md", "docs/operations.fr.md"])
 def test_french_has_no_break_spaces_where_its_typography_wants_them(page: str) -> None:
     prose = re.sub(
         r"```(?!\ngazelle_sync).*?```|`[^`\n]+`|\]\([^)]*\)", "x", (ROOT / page).read_text(), flags=re.DOTALL

@@ -126,9 +126,9 @@ def test_letters_accents_and_french_spaces_are_left_alone() -> None:
 
 def test_a_pasted_password_is_nowhere_not_even_in_part(project_with_pasted_passwords: Project) -> None:
     project = project_with_pasted_passwords
-    for arguments in (["check"], ["status"], ["migrate"], ["sync"]):
+    for arguments, code in ((["check", "--quick"], 1), (["status"], 2), (["migrate"], 2), (["sync"], 2)):
         ended = project.run(*arguments)
-        assert ended.code == 1, ended.text
+        assert ended.code == code, ended.text
         assert "SUPABASE_DB_URL is not a connection string" in ended.text
         assert "MARK" not in ended.text
     for name in project.files():

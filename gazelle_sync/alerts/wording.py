@@ -77,5 +77,5 @@ def duration(length: timedelta, say: Speech) -> str:
         return say("less_than_a_minute")
     days, hours = minutes // 1440, minutes // 60 % 24
     parts = [(days, "day"), (hours, "hour")] if days else [(hours, "hour"), (minutes % 60, "minute")]
-    shown = [say(f"one_{unit}" if count == 1 else f"many_{unit}s", count=count) for count, unit in parts if count]
+    shown = [say(f"{unit}s", count=count) for count, unit in parts if count]
     return say("and", one=shown[0], other=shown[1]) if len(shown) > 1 else shown[0]

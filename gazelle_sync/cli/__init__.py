@@ -9,18 +9,22 @@ from __future__ import annotations
 import click
 
 from gazelle_sync.cli.check import check
+from gazelle_sync.cli.describe import describe
 from gazelle_sync.cli.dev import dev
+from gazelle_sync.cli.help import Group
 from gazelle_sync.cli.login import login
 from gazelle_sync.cli.migrate import migrate
+from gazelle_sync.cli.psql import psql
 from gazelle_sync.cli.sandbox import sandbox
 from gazelle_sync.cli.status import status
 from gazelle_sync.cli.sync import sync
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gazelle-sync", message="gazelle-sync %(version)s")
 def main() -> None:
-    """Mirrors a Gazelle account into PostgreSQL."""
+    pass
 
 
-for command in (sync, status, check, login, migrate, sandbox, dev):
+for command in (sync, status, check, psql, login, migrate, describe, sandbox, dev):
     main.add_command(command)

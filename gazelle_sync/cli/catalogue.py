@@ -1,4 +1,4 @@
-"""docs/tables.md, written from the declarations: `python -m gazelle_sync.cli.catalogue > docs/tables.md`.
+"""docs/tables.md, from the declarations of tables and views: `python -m gazelle_sync.cli.catalogue > docs/tables.md`.
 
 Keep out: what is mirrored (`tables`).
 """
@@ -9,6 +9,9 @@ from collections.abc import Iterator, Mapping
 
 from gazelle_sync.tables import TABLES, Column, Table
 from gazelle_sync.tables.declaration import ById, ByParent, Connection, Group, Nested, PlainList
+from gazelle_sync.warehouse import VIEWS, View
+from gazelle_sync.warehouse.migrations import DEFAULT_ZONE
+from gazelle_sync.warehouse.views import in_zone
 
 HEAD = """# The tables
 
@@ -22,8 +25,18 @@ columns hold what people wrote or where they can be reached; no log and no sampl
 """
 
 
+VIEWS_HEAD = """
+# The views
+
+Written from the declarations in `gazelle_sync/warehouse/views/`. They show live rows only, with the rights of whoever
+asks; dates are in the company's time zone, and money in units of its currency.
+"""
+
+
 def render(tables: Mapping[str, Table] = TABLES) -> str:
-    return "\n".join([HEAD, *contents(tables), *(line for table in tables.values() for line in describe(table))]) + "\n"
+    told = (line for table in tables.values() for line in describe(table))
+    views = (line for view in VIEWS.values() for line in describe_view(view))
+    return "\n".join([HEAD, *contents(tables), *told, VIEWS_HEAD, *views]) + "\n"
 
 
 def contents(tables: Mapping[str, Table]) -> Iterator[str]:
@@ -31,6 +44,7 @@ def contents(tables: Mapping[str, Table]) -> Iterator[str]:
     for group in Group:
         names = [f"[{name}](#{name})" for name, table in tables.items() if table.group is group]
         yield f"| {group.value} | {', '.join(names)} |"
+    yield f"| views | {', '.join(f'[{name}](#{name})' for name in VIEWS)} |"
 
 
 def describe(table: Table) -> Iterator[str]:
@@ -46,6 +60,19 @@ def describe(table: Table) -> Iterator[str]:
     for column in table.all_columns:
         yield f"| `{column.name}` | {column.type.sql} | {source(column)} | {column.comment}{notes(column)} |"
     yield f"\n```sql\n{table.example};\n```" if table.example else ""
+
+
+def describe_view(view: View) -> Iterator[str]:
+    yield f"\n## {view.name}\n\n{view.comment}\n"
+    yield f"- Reads {', '.join(f'`{name}`' for name in view.reads)}."
+    yield f"- A row is identified by {', '.join(f'`{name}`' for name in view.key)}."
+    yield "\n| column | type | from | what it is |\n| --- | --- | --- | --- |"
+    for column in view.columns:
+        source = f"`{column.of}`" if column.of else ""
+        told = f" → `{column.references}`" if column.references else ""
+        personal = " Personal." if column.personal else ""
+        yield f"| `{column.name}` | {column.type} | {source} | {column.comment}{told}{personal} |"
+    yield f"\n```sql\n{in_zone(view.example, DEFAULT_ZONE)};\n```"
 
 
 def origin(table: Table) -> str:

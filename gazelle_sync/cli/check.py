@@ -1,27 +1,52 @@
-"""`gazelle-sync check`: shows the findings, a line each. Keep out: what is looked at (`findings`)."""
+"""`gazelle-sync check`: shows the findings, a line each. Keep out: what is looked at (`findings`, `trial`)."""
 
 from __future__ import annotations
 
 import click
 from rich.markup import escape
 
-from gazelle_sync.cli.command import configured, make_screen
-from gazelle_sync.environment.settings import Settings
+from gazelle_sync.cli.command import configured, make_screen, started_in
+from gazelle_sync.environment.settings import Misconfigured, Settings
 from gazelle_sync.translations import Speech
+
+MARKS = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[yellow]?[/]"}
 
 
 @click.command()
+@click.option("--quick", is_flag=True)
+@click.option("--report", "file", type=click.Path(dir_okay=False))
 @configured
-def check(settings: Settings, say: Speech) -> int:
-    """Says whether configuration, Gazelle, database, privileges and tables are in order. Changes nothing."""
-    from gazelle_sync.cli.findings import examine  # noqa: PLC0415
+def check(settings: Settings, say: Speech, quick: bool, file: str | None) -> int:
+    from gazelle_sync.cli.findings import Finding, examine  # noqa: PLC0415
 
+    if quick and file:
+        raise Misconfigured(say("report_and_quick"))
     console = make_screen()
     if settings.embedded:
         console.print(say("banner"), style="yellow")
-    well = True
+    findings: list[Finding] = []
+
+    def show(finding: Finding) -> None:
+        console.print(f"{MARKS[finding.good]} {finding.what}: {escape(finding.text)}")
+        findings.append(finding)
+
     for finding in examine(settings, say):
-        mark = "[green]✓[/]" if finding.good else "[red]✗[/]"
-        console.print(f"{mark} {finding.what}: {escape(finding.text)}")
-        well = well and finding.good
-    return 0 if well else 1
+        show(finding)
+    if not quick:
+        from gazelle_sync.cli import report, trial  # noqa: PLC0415
+
+        found = {finding.what: finding.good for finding in findings}
+        if found[say("check_api")]:
+            with console.status(say("trying")):
+                tried = trial.try_account(settings, has_database=found[say("check_database")] is True)
+            for finding in trial.list_findings(tried, say):
+                show(finding)
+            console.print()
+            console.print(trial.make_table(tried, say))
+        else:
+            tried = trial.AccountTrial()
+            show(Finding(say("check_queries"), False, say("not_checked")))
+        if file:
+            report.write_report(started_in() / file, settings, findings, tried)
+            console.print(say("report_written", file=file))
+    return 1 if any(finding.good is False for finding in findings) else 0

@@ -30,12 +30,11 @@ PATIENCE, PATIENCE_WITH_RUNS = 15, 60
 
 
 @click.command()
-@click.option("--port", "-p", type=PORT, default=3000, show_default=True, help="Where the UI listens.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address it listens on.")
-@click.option("--verbose", is_flag=True, help="Show all that Dagster says, not only what went wrong.")
+@click.option("--port", "-p", type=PORT, default=3000)
+@click.option("--host", default="127.0.0.1")
+@click.option("--verbose", is_flag=True)
 @configured
 def dev(settings: Settings, say: Speech, port: int, host: str, verbose: bool) -> int:
-    """Serves the Dagster UI and the status page, on this machine only; schedules and sensors run meanwhile."""
     # A terminal that is closed ends everything, as Ctrl-C does.
     signal.signal(signal.SIGHUP, signal.default_int_handler)
     os.environ.setdefault("DAGSTER_HOME", str(settings.root))

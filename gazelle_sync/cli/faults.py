@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import sqlite3
 from pathlib import Path
 
@@ -28,7 +27,7 @@ def describe_fault(error: BaseException) -> str:
     if records := find_cause(error, sqlite3.Error):
         return say("records_unusable", why=one_line(str(records), (), LONGEST))
     if isinstance(error, OSError) and error.filename:
-        return say("file_unusable", path=one_line(os.fspath(error.filename), (), LONGEST), why=explain(error))
+        return say("file_unusable", path=one_line(str(error.filename), (), LONGEST), why=explain(error))
     if "DAGSTER_HOME" in str(error) or type(error).__name__ == "DagsterHomeNotSetError":
         return say("dagster_home_wrong")
     text = one_line(str(error), (), LONGEST)
@@ -47,7 +46,7 @@ def find_cause(error: BaseException, kind: type[BaseException]) -> BaseException
 
 def log_traceback(root: Path, error: BaseException) -> None:
     """Into the log file of the project in `root`, which may be the very thing that can't be written."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(Exception):
         (root / LOG).parent.mkdir(parents=True, exist_ok=True)
         handler = logging.FileHandler(root / LOG, encoding="utf-8", errors="backslashreplace")
         handler.setFormatter(LogFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))

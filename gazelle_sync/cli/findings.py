@@ -9,26 +9,37 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from gazelle_sync import warehouse
+from gazelle_sync.cli import places
 from gazelle_sync.cli.faults import describe_fault, log_traceback
 from gazelle_sync.environment import connections
 from gazelle_sync.environment import settings as environment
 from gazelle_sync.environment.account import check_same, find_blind_spot
 from gazelle_sync.environment.settings import Misconfigured, Settings
-from gazelle_sync.gazelle import read_account
+from gazelle_sync.gazelle import GazelleError, read_account, read_standing
 from gazelle_sync.redaction import PlainError
 from gazelle_sync.translations import Speech
 
 # Seconds. Whoever asks for a check waits in front of it, and a run's patience is longer.
 PATIENCE = 10.0
+# Where `dagster_storage` keeps Dagster's records in PostgreSQL; importing that takes a second.
+RECORDS_SCHEMA = "dagster"
 # Seconds. Tokens are renewed five minutes before they expire, and schedules go by the minute.
 MOST_SKEW = 60.0
+# What Gazelle may say of who asks, and of the account.
+STANDING = ("check_asking", "check_parked", "check_maintenance")
 
 
 @dataclass(frozen=True)
 class Finding:
+    """`good` is None for what can't be known from here."""
+
     what: str
-    good: bool
+    good: bool | None
     text: str
+
+
+class NotKnown(PlainError):
+    """What can't be seen from here; the message says where it can."""
 
 
 def examine(settings: Settings, say: Speech) -> Iterator[Finding]:
@@ -42,6 +53,10 @@ def examine(settings: Settings, say: Speech) -> Iterator[Finding]:
     both = gazelle.good and database.good
     what = say("check_account")
     yield find(what, examination.check_account) if both else Finding(what, False, say("not_checked"))
+    if gazelle.good:
+        yield from examination.look_at_standing()
+    else:
+        yield from (Finding(say(name), False, say("not_checked")) for name in STANDING)
     for what, look in (
         ("check_clock", examination.check_clock),
         ("check_connection", examination.check_connection),
@@ -52,14 +67,16 @@ def examine(settings: Settings, say: Speech) -> Iterator[Finding]:
         ("check_rest", examination.check_rest_api),
     ):
         yield find(say(what), look) if database.good else Finding(say(what), False, say("not_checked"))
-    if settings.dagster_postgres_url:
-        yield find(say("check_records"), examination.check_records)
+    yield find(say("check_files"), lambda: places.check_files(settings))
+    yield find(say("check_records"), examination.check_records)
 
 
 def find(what: str, look: Callable[[], str]) -> Finding:
     """What a look says, or the fault that it raises: whatever it is, the other looks are still to be shown."""
     try:
         return Finding(what, True, look())
+    except NotKnown as untold:
+        return Finding(what, None, str(untold))
     except Exception as error:
         if not isinstance(error, PlainError):
             log_traceback(environment.ROOT, error)
@@ -106,6 +123,26 @@ class Examination:
             raise Misconfigured(blind_spot)
         return f"{asked.company_name} ({asked.company_id}), {asked.access}"
 
+    def look_at_standing(self) -> Iterator[Finding]:
+        """Who asks, whether the account is parked, and what maintenance is announced."""
+        client = connections.make_client(replace(self.settings, patience=PATIENCE), patience=PATIENCE)
+        try:
+            seen = read_standing(client)
+        except GazelleError as error:
+            yield Finding(self.say("check_asking"), False, str(error))
+            return
+        finally:
+            client.close()
+        untold = self.say("not_told")
+        yield Finding(self.say("check_asking"), True if seen.user else None, seen.user or untold)
+        parked = self.say("parked", reason=seen.parked) if seen.parked else self.say("not_parked")
+        is_told = None if seen.parked is None else not seen.parked
+        yield Finding(self.say("check_parked"), is_told, untold if is_told is None else parked)
+        announced = self.say("maintenance_announced", at=seen.maintenance_at, message=seen.maintenance)
+        told = announced if seen.maintenance or seen.maintenance_at else self.say("no_maintenance")
+        is_told = None if seen.maintenance is None else True
+        yield Finding(self.say("check_maintenance"), is_told, told if is_told else untold)
+
     def check_token_lasts(self) -> None:
         if not connections.make_oauth(self.settings, connections.make_transport(self.settings)).lasts():
             raise Misconfigured(self.say("token_does_not_last"))
@@ -122,7 +159,7 @@ class Examination:
         """What a sync would add is no fault; what somebody made different is."""
         warehouse.check_column_types(self.engine)
         warehouse.check_leftovers(self.engine)
-        lacking = warehouse.list_missing(self.engine)
+        lacking = warehouse.list_missing(self.engine, zone=self.settings.zone)
         if not lacking:
             return self.say("as_declared")
         shown = ", ".join(lacking[:3]) + ("…" if len(lacking) > 3 else "")
@@ -134,17 +171,23 @@ class Examination:
 
     def check_readers(self) -> str:
         warehouse.check_grants(self.engine)
+        warehouse.check_bystanders(self.engine)
         return self.say("nobody_else")
 
     def check_rest_api(self) -> str:
-        return self.say("exposed" if warehouse.check_rest_api(self.engine) else "exposure_not_seen")
+        if not warehouse.check_rest_api(self.engine):
+            raise NotKnown(self.say("exposure_not_seen"))
+        return self.say("exposed")
 
     def check_records(self) -> str:
         """Dagster listens to its database and sets options on its connections: neither passes a pooler."""
+        if not self.settings.dagster_postgres_url:
+            return places.check_records(self.settings)
         records = warehouse.connect(self.settings.dagster_postgres_url, variable="DAGSTER_POSTGRES_URL")
         mode = warehouse.detect_pooler(records)
         if mode:
             raise Misconfigured(self.say("records_through_pooler", mode=mode))
+        warehouse.check_schema_rights(records, RECORDS_SCHEMA, variable="DAGSTER_POSTGRES_URL")
         return self.say("direct")
 
 

@@ -10,10 +10,9 @@ from gazelle_sync.translations import Speech
 
 
 @click.command()
-@click.option("--port", type=PORT, help="Where the callback listens; the app's callback address has to say the same.")
+@click.option("--port", type=PORT)
 @configured
 def login(settings: Settings, say: Speech, port: int | None) -> None:
-    """Authorizes this program to read a Gazelle account (OAuth)."""
     from gazelle_sync.cli import authorization  # noqa: PLC0415
     from gazelle_sync.environment import connections  # noqa: PLC0415
 

@@ -15,9 +15,10 @@ PATIENCE = 10.0
 
 
 @click.command()
+@click.option("--search", is_flag=True, help="Also indexes for searching in texts; says what they cost.")
+@click.option("--accept-readers", is_flag=True, help="Add personal columns also to tables that the public may read.")
 @configured
-def migrate(settings: Settings, say: Speech) -> None:
-    """Adds to the database what it lacks. A sync does so too; nothing is ever dropped or renamed."""
+def migrate(settings: Settings, say: Speech, search: bool, accept_readers: bool) -> None:
     from gazelle_sync import warehouse  # noqa: PLC0415
     from gazelle_sync.environment import connections  # noqa: PLC0415
     from gazelle_sync.environment.account import ask_account  # noqa: PLC0415
@@ -29,8 +30,20 @@ def migrate(settings: Settings, say: Speech) -> None:
         # Gazelle may be away: nothing of any account is written here.
         with contextlib.suppress(GazelleError), contextlib.closing(client):
             ask_account(client, engine)
-    done = warehouse.migrate(engine)
+    done = warehouse.migrate(engine, zone=settings.zone, accept_readers=accept_readers)
     for what in done:
         click.echo(say("added", what=what))
     if not done:
         click.echo(say("nothing_to_add"))
+    for index in warehouse.add_search(engine) if search else ():
+        megabytes = f"{index.bytes / 1e6:.1f}"
+        columns = ", ".join(index.columns)
+        if index.seconds is None:
+            click.echo(say("search_is_there", table=index.table, columns=columns, megabytes=megabytes))
+        else:
+            seconds = f"{index.seconds:.1f}"
+            click.echo(
+                say("search_added", table=index.table, columns=columns, megabytes=megabytes, seconds=seconds)
+                + " "
+                + say("search_taken_back", mending=f"DROP INDEX gazelle.{index.name};")
+            )

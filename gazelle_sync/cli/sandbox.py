@@ -13,10 +13,9 @@ from gazelle_sync.translations import Speech
 
 
 @click.command()
-@click.option("--port", type=PORT, help="Any free one unless given.")
+@click.option("--port", type=PORT)
 @configured
 def sandbox(settings: Settings, say: Speech, port: int | None) -> int:
-    """Runs the stand-in for Gazelle, until it is interrupted."""
     from gazelle_sync.environment.embedded import announce, find_shared_sandbox  # noqa: PLC0415
     from gazelle_sync.sandbox import Account, Sandbox  # noqa: PLC0415
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
+from rich.table import Column, Table
 
 from gazelle_sync.cli.command import configured, make_screen, started_in
-from gazelle_sync.environment.settings import Settings
+from gazelle_sync.environment.settings import Misconfigured, Settings
 from gazelle_sync.translations import Speech
 
 if TYPE_CHECKING:
@@ -16,18 +17,22 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--html", "file", type=click.Path(dir_okay=False), help="Write it as one self-contained page.")
+@click.option("--html", "file", type=click.Path(dir_okay=False, path_type=Path))
 @configured
-def status(settings: Settings, say: Speech, file: str | None) -> None:
-    """Shows the last run of each table, the rows there are, the last runs, and what could not be stored."""
+def status(settings: Settings, say: Speech, file: Path | None) -> None:
     from gazelle_sync.environment import connections  # noqa: PLC0415
+    from gazelle_sync.monitoring.records import open_records  # noqa: PLC0415
     from gazelle_sync.monitoring.status import read_status  # noqa: PLC0415
     from gazelle_sync.monitoring.status_page import write_page  # noqa: PLC0415
 
+    if file and not (started_in() / file).parent.is_dir():
+        raise Misconfigured(say("no_such_folder", folder=(started_in() / file).parent))
     console = make_screen()
     if settings.embedded:
         console.print(say("banner"), style="yellow")
-    seen = read_status(connections.make_engine(settings), settings.tables)
+    with open_records(settings) as instance:
+        engine, names = connections.make_engine(settings), settings.status_page_names
+        seen = read_status(engine, settings.tables, instance, names=names)
     if file:
         write_page(started_in() / file, seen, settings.zone, say)
         console.print(say("page_written", file=file))
@@ -49,7 +54,7 @@ def status(settings: Settings, say: Speech, file: str | None) -> None:
             "run_told",
             at=f"{run.started_at.astimezone(settings.zone):%Y-%m-%d %H:%M}",
             status=say(run.status),
-            seconds=f"{run.seconds:.1f}",
+            seconds=run.seconds,
             fetched=run.fetched,
             changed=run.changed,
         )
@@ -61,25 +66,26 @@ def status(settings: Settings, say: Speech, file: str | None) -> None:
 
 
 def make_table(seen: Status, settings: Settings, say: Speech) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column(say("table"))
+    from gazelle_sync.warehouse import describe_scope  # noqa: PLC0415
+
+    table = Table(
+        Column(say("table"), no_wrap=True), box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0)
+    )
     table.add_column(say("rows"), justify="right")
     table.add_column(say("last"))
-    table.add_column(say("seconds"), justify="right")
     table.add_column(say("scope"))
     table.add_column(say("fresh"))
     table.add_column(say("status"))
     for state in seen.tables:
         rows = "" if state.rows is None else str(state.rows)
-        if state.finished_at is None or state.seconds is None or state.status is None:
-            table.add_row(state.table, rows, "", "", "", "", say("never"), style="dim")
+        if state.finished_at is None or state.status is None:
+            table.add_row(state.table, rows, "", "", "", say("never"), style="dim")
             continue
         table.add_row(
             state.table,
             rows,
             f"{state.finished_at.astimezone(settings.zone):%Y-%m-%d %H:%M}",
-            f"{state.seconds:.1f}",
-            say("all") if state.scope == "all" else state.scope,
+            describe_scope(state.scope or "all", say),
             {True: say("yes"), False: say("no"), None: ""}[seen.fresh[state.table]],
             say(state.status),
             style={"error": "red", "warning": "yellow"}.get(state.status, ""),

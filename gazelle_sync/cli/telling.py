@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 
 import click
 
-from gazelle_sync.cli.faults import describe_fault
+from gazelle_sync.cli.faults import describe_fault, log_traceback
 from gazelle_sync.environment.settings import Settings
 
 # Seconds for which the command tries again before it ends: greylisting and short outages pass.
@@ -34,14 +34,15 @@ def tell_of_failure(settings: Settings) -> Iterator[None]:
     except (click.ClickException, click.exceptions.Exit):
         raise
     except BaseException as error:
-        if settings.alerts_on:
-            tell_of(settings, error)
+        tell_of(settings, error)
         raise
 
 
 def tell_of(settings: Settings, error: BaseException) -> None:
-    """That a run failed for this. Says so where that can't be told either."""
-    from gazelle_sync.alerts import Incident, Kind, NotSent  # noqa: PLC0415
+    """That a run failed for this, to whom is to be told. Says so where that can't be told either."""
+    if not settings.alerts_on:
+        return
+    from gazelle_sync.alerts import Incident, Kind  # noqa: PLC0415
     from gazelle_sync.environment import connections  # noqa: PLC0415
     from gazelle_sync.jobs import SYNC  # noqa: PLC0415
 
@@ -58,7 +59,7 @@ def tell_of(settings: Settings, error: BaseException) -> None:
             # What can't be kept, as on a full disk, is sent all the same.
             alerts.send_unkept(incident)
             return
-    except (OSError, ValueError, NotSent) as failure:
+    except Exception as failure:  # whatever it is, the fault that is to be told is shown
         say_not_sent(describe_fault(failure))
         return
     tell(settings, interrupted=interrupted)
@@ -134,7 +135,9 @@ def send_all(settings: Settings) -> tuple[list[str], bool]:
             found, lasts = step()
         except NotSent as error:
             found, lasts = [str(error)], error.lasting
-        except (OSError, ValueError) as error:
+        except Exception as error:  # what was done is done, whatever keeps it from being told
+            if not isinstance(error, (OSError, ValueError)):
+                log_traceback(settings.root, error)
             found, lasts = [describe_fault(error)], True
         reasons += found
         lasting = lasting and lasts

@@ -5,13 +5,16 @@ Keep out: what Gazelle says (`gazelle.account`), and what the database remembers
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
 from gazelle_sync import warehouse
+from gazelle_sync.environment.first_contact import tell_differences
 from gazelle_sync.environment.settings import Misconfigured
 from gazelle_sync.gazelle import Account, Client, InvalidResponse, Refused, Unanswered, read_account
+from gazelle_sync.tables import TABLES, Table
 from gazelle_sync.translations import say
 from gazelle_sync.warehouse import MirroredAccount
 
@@ -20,8 +23,10 @@ class AnotherAccount(Misconfigured):
     """The credentials are for one company, and the database mirrors another."""
 
 
-def ask_account(client: Client, engine: Engine) -> Account | None:
+def ask_account(client: Client, engine: Engine, tables: Mapping[str, Table] = TABLES) -> Account | None:
     """Whose account the credentials are for; None when Gazelle does not say it. Writes nothing.
+
+    A database that mirrors none yet begins here: what its tables will not find in the API is told in the log.
 
     Raises `AnotherAccount` when the database mirrors another company, or `GazelleError` when it mirrors one and Gazelle
     names none; and `WarehouseError`.
@@ -38,6 +43,10 @@ def ask_account(client: Client, engine: Engine) -> Account | None:
         raise InvalidResponse(say("no_company_named", kept=kept.company_name, kept_id=kept.company_id))
     if asked is not None:
         check_same(asked, kept)
+    if kept is None:
+        # No connection waits for Gazelle.
+        engine.dispose()
+        tell_differences(client, tables.values())
     return asked
 
 

@@ -6,6 +6,7 @@ Keep out: what is done with them.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from functools import cache
 
 from sqlalchemy import Engine
@@ -14,9 +15,10 @@ from gazelle_sync import warehouse
 from gazelle_sync.alerts import Alerts, channels_from
 from gazelle_sync.environment import embedded
 from gazelle_sync.environment.settings import Misconfigured, Settings
+from gazelle_sync.files import check_writable, explain
 from gazelle_sync.gazelle import ApiKey, Client, OAuth, TokenFile
 from gazelle_sync.gazelle.auth import TokenStore
-from gazelle_sync.gazelle.transport import Transport
+from gazelle_sync.gazelle.transport import Exchange, Transport
 from gazelle_sync.translations import say
 
 
@@ -34,10 +36,24 @@ def make_alerts(settings: Settings) -> Alerts:
 def make_engine(settings: Settings, *, keep_open: bool = False) -> Engine:
     """Opens nothing yet. With `keep_open` it is this process's one engine that keeps a connection, see `connect`.
 
-    Raises `WarehouseError` for a string that can't be used.
+    Raises `Misconfigured` for a string that can't be used, and where the embedded one has no place.
     """
+    if settings.embedded:
+        check_var(settings)
     url = embedded.start_postgres(settings.var) if settings.embedded else settings.database_url
-    return keep_engine(url) if keep_open else warehouse.connect(url)
+    try:
+        return keep_engine(url) if keep_open else warehouse.connect(url)
+    except warehouse.UnusableAddress as error:
+        raise Misconfigured(str(error)) from None
+
+
+def check_var(settings: Settings) -> str:
+    """The folder that everything is recorded in. Raises `Misconfigured` when it can't be written."""
+    try:
+        check_writable(settings.var)
+    except OSError as error:
+        raise Misconfigured(say("var_unusable", folder=settings.var, reason=explain(error))) from None
+    return str(settings.var)
 
 
 @cache
@@ -45,13 +61,17 @@ def keep_engine(url: str) -> Engine:
     return warehouse.connect(url, keep_open=True)
 
 
-def make_transport(settings: Settings, *, patience: float = 120.0) -> Transport:
-    """`patience` is `Transport`'s, in seconds. The run's budget is the settings' patience."""
+def make_transport(
+    settings: Settings, *, patience: float = 120.0, observe: Callable[[Exchange], None] | None = None
+) -> Transport:
+    """`patience` and `observe` are `Transport`'s. The run's budget is the settings' patience."""
     return Transport(
         settings.base_url,
         requests_per_second=settings.requests_per_second,
+        concurrent=settings.concurrent_requests,
         patience=patience,
         budget=settings.patience,
+        observe=observe,
     )
 
 
@@ -70,14 +90,16 @@ def make_oauth(settings: Settings, transport: Transport) -> OAuth:
     return OAuth(transport, settings.client_id, settings.client_secret, store)
 
 
-def make_client(settings: Settings, *, patience: float = 120.0) -> Client:
-    """A client of the account; `patience` is `Transport`'s. Sends nothing yet. Raises `Misconfigured`."""
+def make_client(
+    settings: Settings, *, patience: float = 120.0, observe: Callable[[Exchange], None] | None = None
+) -> Client:
+    """A client of the account, with `Transport`'s `patience` and `observe`. Sends nothing. Raises `Misconfigured`."""
     if settings.embedded:
         bundled = embedded.start_services(settings.var, settings.zone)
         # On this machine there is nobody to be polite to.
         settings = dataclasses.replace(settings, base_url=bundled.base_url, requests_per_second=1000.0)
-        return Client(make_transport(settings, patience=patience), ApiKey(bundled.api_key))
-    transport = make_transport(settings, patience=patience)
+        return Client(make_transport(settings, patience=patience, observe=observe), ApiKey(bundled.api_key))
+    transport = make_transport(settings, patience=patience, observe=observe)
     if settings.api_key:
         return Client(transport, ApiKey(settings.api_key))
     return Client(transport, make_oauth(settings, transport))

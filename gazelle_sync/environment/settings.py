@@ -77,6 +77,12 @@ def parse_rate(text: str) -> float:
     return rate
 
 
+def parse_concurrent(text: str) -> int:
+    if not re.fullmatch(r"[1-9]|1[0-6]", text):
+        raise Misconfigured(say("concurrent_is_no_count", value=text))
+    return int(text)
+
+
 def parse_base_url(text: str) -> str:
     """An address of HTTPS, or of HTTP for this machine alone: a key and everybody's data would travel in the clear.
 
@@ -112,6 +118,12 @@ def parse_tables_off(text: str) -> tuple[str, ...]:
     return tuple(name for name in TABLES if name in names)
 
 
+def parse_switch(text: str) -> bool:
+    if text.lower() not in ("on", "off"):
+        raise Misconfigured(say("status_page_names_is_no_switch", value=text))
+    return text.lower() == "on"
+
+
 def parse_language(text: str) -> str:
     """`en` or `fr`; unset, whichever the locale says."""
     if text in ("en", "fr"):
@@ -136,6 +148,7 @@ class Settings:
     token_file: str = variable("GAZELLE_TOKEN_FILE", "config/token.json")
     zone: ZoneInfo = variable("GAZELLE_TIMEZONE", "America/Toronto", parse_zone)
     requests_per_second: float = variable("GAZELLE_REQUESTS_PER_SECOND", "5", parse_rate)
+    concurrent_requests: int = variable("GAZELLE_CONCURRENT_REQUESTS", "4", parse_concurrent)
     patience: float = variable("GAZELLE_PATIENCE", "15m", parse_patience)
     history_start: date = variable("GAZELLE_HISTORY_START", "2017-01-01", parse_history_start)
     tables_off: tuple[str, ...] = variable("GAZELLE_TABLES_OFF", "", parse_tables_off)
@@ -147,6 +160,7 @@ class Settings:
     dagster_postgres_url: str = variable("DAGSTER_POSTGRES_URL", secret=True)
     ui_url: str = variable("DAGSTER_UI_URL", "http://127.0.0.1:3000")
     language: str = variable("GAZELLE_SYNC_LANG", "", parse_language)
+    status_page_names: bool = variable("STATUS_PAGE_NAMES", "off", parse_switch)
     embedded: bool = dataclasses.field(default=False)
     root: Path = dataclasses.field(default=ROOT)
 
@@ -223,6 +237,23 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     return settings
 
 
+def read_what_can_be(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of an environment that `read_settings` refuses, each that is wrong as if it were unset.
+
+    To tell people of it; nothing may be read from Gazelle or written to a database with these.
+    """
+    given: dict[str, Any] = {}
+    for field in fields():
+        parse, default = field.metadata["parse"], field.metadata["default"]
+        try:
+            given[field.name] = parse(environ.get(field.metadata["variable"]) or default)
+        except Misconfigured:
+            given[field.name] = parse(default)
+    settings = Settings(**given, root=ROOT)
+    hide(*settings.secrets)
+    return settings
+
+
 def is_nothing_chosen(environ: Mapping[str, str]) -> bool:
     """Whether the bundled services serve."""
     return not any(environ.get(name) for name in CHOSEN)
@@ -234,6 +265,8 @@ def check_choice(environ: Mapping[str, str]) -> None:
     if any(app) and not all(app):
         raise Misconfigured(say("app_half_set", missing="GAZELLE_CLIENT_SECRET" if app[0] else "GAZELLE_CLIENT_ID"))
     if not environ.get("SUPABASE_DB_URL"):
+        if project := re.match(r"https://(\w+)\.supabase\.co\b", environ.get("SUPABASE_URL", "")):
+            raise Misconfigured(say("database_of_old_service", project=project[1]))
         raise Misconfigured(say("database_not_set"))
     if not environ.get("GAZELLE_API_KEY") and not all(app):
         raise Misconfigured(say("credentials_not_set"))

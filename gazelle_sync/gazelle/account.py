@@ -14,6 +14,12 @@ from gazelle_sync.translations import say
 
 # `PrivateQuery.company` and `.user`, and the enum `AccessLevel`, in Gazelle's schema.
 WHOSE = "query account {{ company {{ id name {settings}}} user {{ accessLevel hasLimitedAccess }} }}"
+# What may be said besides, each part for itself: whoever lacks one is told the others.
+BESIDES = (
+    "user { firstName lastName }",
+    "company { isParked parkedReason }",
+    "company { upcomingMaintenanceNotice { message startsAt } }",
+)
 LANGUAGE = "settings { localization { defaultClientLocalization { locale } } } "
 ADMINISTRATOR = "ADMIN"
 
@@ -65,6 +71,47 @@ def read_account(client: Client) -> Account | None:
         user.get("hasLimitedAccess") not in (False, None),
         find_locale(company),
     )
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Who asks, and what lies ahead of the account; each is None where Gazelle does not say it.
+
+    `parked` is why the account is parked, empty for one that is not. `maintenance` is what Gazelle announces, with
+    `maintenance_at` as it says it; both are empty when nothing is.
+    """
+
+    user: str | None
+    parked: str | None
+    maintenance: str | None
+    maintenance_at: str | None
+
+
+def read_standing(client: Client) -> Standing:
+    """Raises `GazelleError` for what is no refusal."""
+    user, parked, notice = (ask_besides(client, part) for part in BESIDES)
+    person, company = user.get("user"), parked.get("company")
+    announced = notice.get("company")
+    names = [person.get(name) for name in ("firstName", "lastName")] if isinstance(person, dict) else []
+    is_parked = company.get("isParked") if isinstance(company, dict) else None
+    reason = company.get("parkedReason") if isinstance(company, dict) else None
+    found = announced.get("upcomingMaintenanceNotice") if isinstance(announced, dict) else None
+    told = found if isinstance(found, dict) else {}
+    is_told = isinstance(announced, dict)
+    return Standing(
+        " ".join(name for name in names if isinstance(name, str) and name.strip()) or None,
+        {True: str(reason or "?"), False: ""}.get(is_parked) if isinstance(is_parked, bool) else None,
+        str(told.get("message") or "") if is_told else None,
+        str(told.get("startsAt") or "") if is_told else None,
+    )
+
+
+def ask_besides(client: Client, part: str) -> dict[str, Any]:
+    """Empty where Gazelle refuses it."""
+    try:
+        return client.execute("the account", f"query besides {{ {part} }}", {})
+    except (QueryRefused, Unanswered):
+        return {}
 
 
 def find_locale(company: dict[str, Any]) -> str | None:

@@ -177,6 +177,12 @@ class OAuth:
             stored = held.read()
             return stored is not None and Token.parse(stored).refresh_token is not None
 
+    def check_place(self) -> None:
+        """Raises what keeping a renewed token would; where there is none to be renewed, nothing is looked at."""
+        with self._store.held() as held:
+            if held.read() is not None:
+                held.check_writable()
+
     @staticmethod
     def _headers(token: Token) -> Mapping[str, str]:
         return {"Authorization": f"Bearer {token.access_token}"}

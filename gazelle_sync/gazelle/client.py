@@ -6,7 +6,7 @@ Keep out: what is asked (`query`), pages (`pages`), HTTP (`transport`).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gazelle_sync.gazelle.errors import CursorLost, InvalidResponse, QueryRefused, Retryable, TooMuch
@@ -52,6 +52,11 @@ class Client:
         return self._transport.retries
 
     @property
+    def concurrent(self) -> int:
+        """How many requests may be under way at once."""
+        return self._transport.concurrent
+
+    @property
     def clock_ahead(self) -> float | None:
         """How many seconds Gazelle's clock is ahead of this machine's; None before an answer said so."""
         return self._transport.clock_ahead
@@ -60,9 +65,14 @@ class Client:
         self._transport.close()
 
     def execute(
-        self, what: str, query: str, variables: Mapping[str, object], size: PageSize | None = None
+        self,
+        what: str,
+        query: str,
+        variables: Mapping[str, object],
+        size: PageSize | None = None,
+        keep: Callable[[bytes], object] | None = None,
     ) -> dict[str, Any]:
-        """`data` of the answer; `what` names the request in errors.
+        """`data` of the answer; `what` names the request in errors, and `keep` is given the answer as it came.
 
         With a `size`, its variables are sent too, and it shrinks when Gazelle can't give so much. Raises
         `GazelleError`. Errors beside data are errors: a list with a hole in it is not a list.
@@ -92,7 +102,8 @@ class Client:
             read,
             credentials=self._credentials,
             compose=compose,
-            ask_for_less=size.shrink if size else lambda _: False,
+            ask_for_less=lambda certain: size.shrink(certain, sent) if size else False,
+            keep=keep,
         )
 
 

@@ -59,7 +59,7 @@ def ask_by_id(snapshot: Snapshot, record: ById, keys: Sequence[str]) -> list[Nod
     if not keys or snapshot.unanswered == UNANSWERED:
         keep(snapshot, keys, say("not_asked_any_more"))
         return []
-    what = say("by_id", table=snapshot.table.name, first=keys[0], more=len(keys) - 1)
+    what = say("by_id", table=snapshot.table.name, first=keys[0], count=len(keys), more=len(keys) - 1)
     names = {f"r{number}": key for number, key in enumerate(keys)}
     variables = {f"id{number}": key for number, key in enumerate(keys)}
     try:

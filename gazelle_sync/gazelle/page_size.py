@@ -5,6 +5,8 @@ Keep out: where sizes are remembered (`warehouse`), and what is asked (`query`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gazelle_sync.tables.declaration import Sizes
 
 # Seconds. An answer that takes twice as long is still far from every timeout.
@@ -41,11 +43,18 @@ class PageSize:
         """What the next read may start with."""
         return Sizes(self.first, self.nested, self.refused)
 
-    def shrink(self, certain: bool) -> bool:
+    def shrink(self, certain: bool, sent: Mapping[str, object] | None = None) -> bool:
         """Asks for half as much from now on; False when it can't be less. The outer page gives way first.
 
-        `certain` says that the size was surely the reason, and will be tomorrow.
+        `certain` says that the size was surely the reason, and will be tomorrow. `sent` are the variables that failed:
+        of several requests under way at once, another may have been told already.
         """
+        first, nested = (sent.get(name) for name in ("first", "nested")) if sent else (None, None)
+        if (isinstance(first, int) and first > self.first) or (isinstance(nested, int) and nested > self.nested):
+            return True
+        if isinstance(first, int):
+            # It may have grown since.
+            self.first = first
         if self.first > 1:
             if certain:
                 self.refused = min(self.first, self.refused or self.first)

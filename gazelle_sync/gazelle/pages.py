@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from itertools import compress, pairwise
 from typing import Any, NamedTuple, TypeVar
@@ -87,6 +87,8 @@ class Walk:
         self._without_news = 0
         # How many records that were read are known to have gone since.
         self._gone = 0
+        # Whether anything came, went or moved while the list was read.
+        self._has_shifted = False
         self._has_overlaps = True
         self._has_order = True
 
@@ -136,6 +138,7 @@ class Walk:
         marks = identify(following.nodes)
         if marks and marks[0] == self._last:
             return following, self._take(following, after, marks, skip=1)
+        self._has_shifted = True
         self._ends.clear()
         known = numpy.isin(marks, self._seen)
         went_back = False
@@ -177,16 +180,24 @@ class Walk:
         return nodes
 
     def _read_head(self) -> Iterator[list[Node]]:
-        """What came to the start of the list while the rest of it was read."""
+        """What came to the start of the list while the rest of it was read; or anywhere else, if it is known to shift.
+
+        What came is near the start as a rule, so this ends as soon as there are as many as are announced.
+        """
         self._ends.clear()
         after: str | None = None
+        looked_at, most = 0, self.total + self.total // 10 + MORE_THAN_ANNOUNCED
         while True:
             page = self._ask(after)
             marks = identify(page.nodes)
             known = numpy.isin(marks, self._seen)
+            before, looked_at = len(self._seen), looked_at + len(marks)
             yield self._take(page, after, marks, unknown=~known)
-            if known.any() or not page.more:
+            self._distinct += len(set(self._seen[before:]))
+            is_lacking = self._distinct < self.total + self._gone
+            if not (page.more and is_lacking and looked_at < most) or (known.any() and not self._has_shifted):
                 break
+            self._without_news = 0
             self._check_end(page)
             after = page.cursor
         self._distinct = count_distinct(self._seen)
@@ -211,20 +222,30 @@ def walk_connection(
     connection: Connection,
     size: PageSize,
     variables: Mapping[str, object] | None = None,
+    keep: Callable[[bytes], object] | None = None,
 ) -> Walk:
     """Over a connection at the root of the API, which the query `text` asks for.
 
-    `size` may change between two pages: a cursor goes on whatever is asked for after it.
+    `size` may change between two pages: a cursor goes on whatever is asked for after it. `keep` is given each answer.
     """
 
     def fetch(after: str | None) -> Page:
         what = name_request(table, connection.field, after)
         asked, began = size.first, time.monotonic()
-        data = client.execute(what, text, {**(variables or {}), "after": after}, size)
+        data = client.execute(what, text, {**(variables or {}), "after": after}, size, keep)
         page = parse_page(data.get(connection.field), what)
         if page.more:
             size.note(asked, len(page.nodes), time.monotonic() - began)
         return page
+
+    return Walk(fetch, connection.field)
+
+
+def walk_again(table: Table, connection: Connection, answers: Iterator[Mapping[str, Any]]) -> Walk:
+    """The walk that got these answers, once more: it asks for the same, and comes to the same."""
+
+    def fetch(after: str | None) -> Page:
+        return parse_page(next(answers).get(connection.field), name_request(table, connection.field, after))
 
     return Walk(fetch, connection.field)
 
@@ -312,7 +333,7 @@ def count_distinct(numbers: array[int]) -> int:
     return 1 + int(numpy.count_nonzero(values[1:] != values[:-1]))
 
 
-def prefetch(pages: Iterator[Sequence[Node]], name: str) -> Iterator[list[Node]]:
+def prefetch(pages: Generator[Sequence[Node], None, None], name: str) -> Iterator[list[Node]]:
     """Pages put together to blocks; the next block is being read while the caller works on this one.
 
     Most of what a DataFrame costs does not depend on how long it is, and to hand a page from one thread to another
@@ -335,6 +356,8 @@ def prefetch(pages: Iterator[Sequence[Node]], name: str) -> Iterator[list[Node]]
             yield found
     finally:
         abandoned.set()
+        # In the thread that reads, if one does: what reads for it in turn is told to end as well.
+        following.add_done_callback(lambda _: pages.close())
 
 
 def start_in_thread(work: Callable[[], T], name: str) -> Future[T]:

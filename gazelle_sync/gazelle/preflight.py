@@ -42,7 +42,7 @@ from graphql import (
 
 from gazelle_sync.gazelle import query
 from gazelle_sync.gazelle.client import Client
-from gazelle_sync.gazelle.errors import Refused
+from gazelle_sync.gazelle.errors import GazelleError
 from gazelle_sync.tables.declaration import Column, Scope, Table
 
 # Descriptions are half of the answer, and say nothing to a program.
@@ -75,20 +75,22 @@ class Difference:
 
 
 def read_schema(client: Client) -> GraphQLSchema | None:
-    """The live schema; None where introspection is refused. Raises `GazelleError` when Gazelle can't be reached."""
+    """The live schema; None where it can't be looked at: introspection is refused, or does not come in time."""
     try:
         answer = client.execute("the schema", INTROSPECTION, {})
         return build_client_schema(cast(IntrospectionQuery, answer))
-    except (Refused, GraphQLError, TypeError, KeyError):
-        # A server that answers, and does not let itself be looked at: the queries themselves have to tell.
+    except (GazelleError, GraphQLError, TypeError, KeyError):
+        # The queries themselves have to tell, also what else is wrong.
         return None
 
 
-def compare(schema: GraphQLSchema, published: GraphQLSchema, table: Table, scopes: Iterable[Scope]) -> list[Difference]:
+def compare(
+    schema: GraphQLSchema, published: GraphQLSchema | None, table: Table, scopes: Iterable[Scope]
+) -> list[Difference]:
     """What the live schema lacks of what reading this table can ask for, within any of the scopes; each once.
 
     `published` is the schema that the declarations were written by: a type that is another now, or can be null now, is
-    a difference too.
+    a difference too. Without it, only names are compared.
     """
     found = [
         difference
@@ -98,7 +100,7 @@ def compare(schema: GraphQLSchema, published: GraphQLSchema, table: Table, scope
     return list(dict.fromkeys(found))
 
 
-def compare_query(schema: GraphQLSchema, published: GraphQLSchema, table: Table, text: str) -> list[Difference]:
+def compare_query(schema: GraphQLSchema, published: GraphQLSchema | None, table: Table, text: str) -> list[Difference]:
     info = TypeInfo(schema)
     comparison = Comparison(schema, published, table, info)
     visit(parse(text), TypeInfoVisitor(info, comparison))
@@ -108,7 +110,7 @@ def compare_query(schema: GraphQLSchema, published: GraphQLSchema, table: Table,
 class Comparison(Visitor):
     """Goes through one query, and notes what its schema does not know."""
 
-    def __init__(self, schema: GraphQLSchema, published: GraphQLSchema, table: Table, info: TypeInfo) -> None:
+    def __init__(self, schema: GraphQLSchema, published: GraphQLSchema | None, table: Table, info: TypeInfo) -> None:
         super().__init__()
         self.found: list[Difference] = []
         self._schema = schema
@@ -161,7 +163,7 @@ class Comparison(Visitor):
             self._note(Kind.VARIABLE, print_ast(node.type), ())
 
     def _published_field(self, parent: str, name: str) -> GraphQLField | None:
-        known = self._published.type_map.get(parent)
+        known = self._published.type_map.get(parent) if self._published else None
         return known.fields.get(name) if isinstance(known, GraphQLObjectType) else None
 
     def _note(self, kind: Kind, name: str, columns: Iterable[Column]) -> None:

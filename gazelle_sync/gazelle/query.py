@@ -6,7 +6,7 @@ Keep out: sending (`client`), reading pages (`snapshot`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -61,10 +61,10 @@ def page_size_of_part() -> PageSize:
     return PageSize(Sizes(PAGE), LARGEST_PAGE)
 
 
-def whole_lists(table: Table, scope: Scope) -> list[str]:
+def whole_lists(table: Table, scope: Scope, values: Sequence[str] = ()) -> list[str]:
     """The queries that read a table, a page at a time (`$after`), with the variables of `page_size`.
 
-    One for each list that the table is made of.
+    One for each list that the table is made of; with `values`, for the part of it whose records have one of these.
     """
     read = table.read
     if isinstance(read, PlainList):
@@ -77,8 +77,32 @@ def whole_lists(table: Table, scope: Scope) -> list[str]:
         if read.levels[0].paged:
             variables = f"$nested: Int, {variables}"
     limits = window(connection, scope)
-    lists = [page(connection.field, node, NEXT_PAGE, connection.arguments, each, limits) for each in connection.each]
+    lists = [
+        page(connection.field, node, NEXT_PAGE, connection.arguments, each, limits, part_argument(connection, values))
+        for each in connection.each
+    ]
     return [f"query {table.name}({variables}) {{ {nodes} }}" for nodes in lists]
+
+
+def part_argument(connection: Connection, values: Sequence[str]) -> str:
+    """The argument that narrows a connection to the part whose records have one of these values; empty for all."""
+    assert connection.parts or not values
+    return f"{connection.parts.argument}: [{', '.join(values)}]" if connection.parts and values else ""
+
+
+def part_counts(table: Table, scope: Scope) -> str:
+    """The query that counts a connection (`all`), and its records with each value (`p0` …), at one moment."""
+    read = table.read
+    assert isinstance(read, Connection)
+    assert read.parts
+    limits = window(read, scope)
+
+    def count(name: str, *values: str) -> str:
+        arguments = ", ".join(filter(None, (read.arguments, limits, part_argument(read, values))))
+        return f"{name}: {read.field}{f'({arguments})' if arguments else ''} {{ totalCount }}"
+
+    each = (count(f"p{number}", value) for number, value in enumerate(read.parts.values))
+    return f"query {table.name} {{ {' '.join((count('all'), *each))} }}"
 
 
 def below(table: Table, level: Nested, *, first: str = "") -> str:
@@ -109,7 +133,9 @@ def nested_of_one(table: Table, level: Nested) -> str:
 
 def nested_counts(table: Table, read: Nested, scope: Scope) -> list[str]:
     """The queries that read how long each parent's nested list is, a page of parents at a time (`$first`, `$after`)."""
-    arguments = f"({read.arguments})" if read.arguments else ""
+    # Without `first`, a server may take its default for what is asked for, and refuse that.
+    given = ", ".join(filter(None, ("first: 1" if read.paged else "", read.arguments)))
+    arguments = f"({given})" if given else ""
     node, limits = f"id {read.field}{arguments} {{ {'totalCount' if read.paged else 'id'} }}", window(read.root, scope)
     lists = [page(read.root.field, node, NEXT_PAGE, read.root.arguments, each, limits) for each in read.root.each]
     return [f"query {table.name}($first: Int, $after: String) {{ {nodes} }}" for nodes in lists]
@@ -172,6 +198,9 @@ def all_queries(table: Table, scope: Scope) -> Iterable[str]:
         yield from (nested_of_one(table, level) for level in read.levels if level.paged)
         if len(read.levels) == 1:
             yield from nested_counts(table, read, scope)
+    if isinstance(read, Connection) and read.parts:
+        yield from whole_lists(table, scope, read.parts.values[:2])
+        yield part_counts(table, scope)
     if isinstance(evidence, ById):
         yield by_ids(table, evidence, 2)
     if isinstance(evidence, ByParent) and isinstance(read, Connection):

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import logging
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import compress
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, compress
 
 import numpy
 import pandas
 
-from gazelle_sync.gazelle import deletions, query
+from gazelle_sync.gazelle import deletions, parts, query
 from gazelle_sync.gazelle.client import Client
-from gazelle_sync.gazelle.errors import CursorLost, InvalidResponse, QueryRefused, Unanswered
+from gazelle_sync.gazelle.errors import CursorLost, InvalidResponse, QueryRefused, TooMuch, Unanswered
 from gazelle_sync.gazelle.gaps import do_without
 from gazelle_sync.gazelle.pages import (
     Node,
@@ -26,9 +26,11 @@ from gazelle_sync.gazelle.pages import (
     adopt,
     parse_page,
     prefetch,
+    walk_again,
     walk_connection,
     walk_of_parent,
 )
+from gazelle_sync.gazelle.parts import Cut
 from gazelle_sync.gazelle.rows import DEFAULT_LOCALE, Columns, Reject, RowReader
 from gazelle_sync.tables.declaration import (
     Bound,
@@ -55,10 +57,18 @@ class Snapshot:
     `expected` how many records there were and should have been.
 
     What Gazelle refuses of the table, before the first frame, is in `gaps` from then on, and `table` is without it.
+
+    Of a list that is read in parts, those that are proved are not read again: `cut` has them, and may be that of a
+    snapshot that failed. `oldest` is when the oldest of it was asked for, by `time.monotonic`. `remarks` says what is
+    worth knowing, and no doubt.
     """
 
-    def __init__(self, client: Client, table: Table, scope: Scope, locale: str = DEFAULT_LOCALE) -> None:
+    def __init__(
+        self, client: Client, table: Table, scope: Scope, locale: str = DEFAULT_LOCALE, cut: Cut | None = None
+    ) -> None:
         self.scope = scope
+        self.cut = cut or Cut()
+        self.remarks: list[str] = []
         self.client = client
         self.gaps: list[Gap] = []
         self.page_size = query.page_size(table)
@@ -69,6 +79,8 @@ class Snapshot:
         self.unanswered = 0
         self.seen = 0
         self.expected = 0
+        # How many of the records that a nested list is read inside of were read, and how many there are.
+        self._outer = (0, 0)
         self.not_gone: set[tuple[str, ...]] = set()
         # Whether Gazelle does not let us read the table at all, which an `optional` one may be.
         self.is_refused = False
@@ -104,6 +116,10 @@ class Snapshot:
         self.reader = RowReader(self.table, self.scope.zone, locale)
 
     @property
+    def oldest(self) -> float | None:
+        return self.cut.oldest
+
+    @property
     def rejects(self) -> list[Reject]:
         return self.reader.rejects
 
@@ -121,6 +137,7 @@ class Snapshot:
             except QueryRefused as refusal:
                 # Before anything was read: from now on, this table is read without what was refused.
                 table, gaps = do_without(self.table, refusal)
+                self.cut.forget()
                 self._read_as(table)
                 self.gaps += gaps
             else:
@@ -132,6 +149,7 @@ class Snapshot:
     def _read_frames(self) -> Iterator[pandas.DataFrame]:
         self.doubts, self.unproved, self.is_refused = [], {}, False
         self.seen = self.expected = self.unanswered = 0
+        self._outer = (0, 0)
         self._parents, self._counts = array("q"), array("q")
         self.reader.rejects.clear()
         read = self.table.read
@@ -142,21 +160,22 @@ class Snapshot:
         else:
             nodes = self._read_nested(read)
         beyond = 0
+        self._note_progress()
         for block in self._until_cursor_is_lost(prefetch(self._let_refuse(nodes), self.table.name)):
             columns = self.reader.columns(block)
             within = self._drop_beyond_scope(columns)
             beyond += len(columns[0]) - len(within[0])
             yield self.frame(within)
-            progress.debug(
-                "%s: %d of %d read",
-                self.table.name,
-                self.seen,
-                self.expected,
-                extra={"table": self.table.name, "seen": self.seen, "expected": self.expected},
-            )
+            self._note_progress()
         # Of a list without an upper bound, only what lies within the scope is spoken for.
         self.seen -= beyond
         self.expected -= beyond
+
+    def _note_progress(self) -> None:
+        """How far the read is: of a nested list by the records that it is read inside of, whose number is known."""
+        done, of = self._outer if isinstance(self.table.read, Nested) else (self.seen, self.expected)
+        told = {"table": self.table.name, "seen": self.seen, "expected": self.expected, "done": done, "of": of}
+        progress.debug("%(table)s: %(seen)d of %(expected)d read", told, extra=told)
 
     def _until_cursor_is_lost(self, blocks: Iterator[list[Node]]) -> Iterator[list[Node]]:
         """The blocks; a list whose cursor the server no longer knows is in doubt, and so will be read anew."""
@@ -202,7 +221,7 @@ class Snapshot:
 
     # Reading lists
 
-    def _let_refuse(self, pages: Iterator[Sequence[Node]]) -> Iterator[Sequence[Node]]:
+    def _let_refuse(self, pages: Iterator[Sequence[Node]]) -> Generator[Sequence[Node], None, None]:
         """The pages; none, with a doubt, where Gazelle answers for an optional table with an error only."""
         try:
             yield from pages
@@ -223,21 +242,113 @@ class Snapshot:
         yield [node for node in nodes if node is not None]
 
     def _read_connection(self, read: Connection) -> Iterator[Sequence[Node]]:
+        if read.parts and self.client.concurrent > 1 and not self.cut.is_refused:
+            yield from self._read_long_list(read)
+            return
         before = 0
         for text in query.whole_lists(self.table, self.scope):
             walk = self._walk(text, read)
-            for nodes in walk.pages():
-                self.seen += len(nodes)
-                self.expected = before + walk.total
-                yield nodes
-            # The start may have been looked at once more, and have been counted anew.
-            self.expected = before = before + walk.total
+            yield from self._drain(walk, walk.pages(), before)
+            before = self.expected
+
+    def _drain(self, walk: Walk, pages: Iterator[list[Node]], before: int = 0) -> Iterator[Sequence[Node]]:
+        for nodes in pages:
+            self.seen += len(nodes)
+            self.expected = before + walk.total
+            yield nodes
+        # The start may have been looked at once more, and have been counted anew.
+        self.expected = before + walk.total
+        self._note_walk(walk)
+
+    # Reading in parts
+
+    def _read_long_list(self, read: Connection) -> Iterator[Sequence[Node]]:
+        """In parts, if its first page says that it is long, and nothing is in the way."""
+        if not self.cut.parts:
+            [text] = query.whole_lists(self.table, self.scope)
+            walk = self._walk(text, read)
+            pages = walk.pages()
+            first = next(pages)
+            if walk.total >= parts.LEAST_TO_CUT:
+                self._divide(read)
+            if not self.cut.parts:
+                yield from self._drain(walk, chain([first], pages))
+                return
+        yield from self._read_parts(read)
+        # A part that is in doubt is read again, and the whole counted then.
+        if not self.doubts and (lack := self._find_lack(*self._count(read))):
+            self.doubts.append(lack)
+            self._cut_no_more(lack)
+
+    def _divide(self, read: Connection) -> None:
+        """Cuts the list, if all of it is in its parts."""
+        try:
+            total, counts = self._count(read)
+        except (TooMuch, QueryRefused, Unanswered) as refusal:
+            self._cut_no_more(say("not_counted", why=refusal))
+            return
+        if lack := self._find_lack(total, counts):
+            self._cut_no_more(lack)
+        else:
+            self.cut.parts = parts.divide(counts)
+
+    def _cut_no_more(self, why: str) -> None:
+        """From now on the list is read in one piece, which takes longer: it is said why."""
+        self.cut.forget()
+        self.cut.is_refused = True
+        self.remarks.append(say("not_cut", table=self.table.name, why=why))
+
+    @staticmethod
+    def _find_lack(total: int, counts: Mapping[str, int]) -> str | None:
+        """That some record is in none of the parts; None when all are in one."""
+        inside = sum(counts.values())
+        return None if total == inside else say("outside_of_parts", total=total, inside=inside)
+
+    def _count(self, read: Connection) -> tuple[int, dict[str, int]]:
+        """How many records there are, and how many with each value. Raises `GazelleError`."""
+        assert read.parts
+        what = say("counting", table=self.table.name)
+        data = self.client.execute(what, query.part_counts(self.table, self.scope), {})
+        try:
+            found = [data[name]["totalCount"] for name in ("all", *(f"p{n}" for n in range(len(read.parts.values))))]
+        except (KeyError, TypeError):
+            found = [None]
+        if any(type(count) is not int for count in found):
+            raise InvalidResponse(say("no_page", where=what))
+        total, *each = found
+        return total, dict(zip(read.parts.values, each, strict=True))
+
+    def _read_parts(self, read: Connection) -> Iterator[Sequence[Node]]:
+        """Every part, several at once; those that are proved, from what was kept of them."""
+        assert self.cut.parts
+        walks = [(part, self._walk_part(read, part)) for part in self.cut.parts]
+        self.expected = sum(part.count for part in self.cut.parts)
+
+        def read_part(part: parts.Part, walk: Walk) -> Iterator[Sequence[Node]]:
+            yield from walk.pages()
+            if not part.is_proved:
+                part.finish(proved=not (walk.nulls or walk.find_doubt()))
+
+        reads = (read_part(part, walk) for part, walk in walks)
+        for nodes in parts.read_at_once(reads, self.client.concurrent, self.table.name):
+            self.seen += len(nodes)
+            yield nodes
+        self.expected = sum(walk.total for _, walk in walks)
+        for _, walk in walks:
             self._note_walk(walk)
+
+    def _walk_part(self, read: Connection, part: parts.Part) -> Walk:
+        if part.is_proved:
+            return walk_again(self.table, read, part.answers())
+        part.begin()
+        [text] = query.whole_lists(self.table, self.scope, part.values)
+        return walk_connection(self.client, self.table, text, read, self.page_size, keep=part.keep)
 
     def _read_nested(self, read: Nested) -> Iterator[Sequence[Node]]:
         for text in query.whole_lists(self.table, self.scope):
             walk = self._walk(text, read.root)
             for nodes in walk.pages():
+                self._outer = (self._outer[0] + len(nodes), walk.total)
                 for level in read.levels:
                     nodes = [child for parent in nodes for child in self._read_children(level, parent)]  # noqa: PLW2901
                 self.seen += len(nodes)

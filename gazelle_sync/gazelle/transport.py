@@ -10,7 +10,8 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import requests
@@ -49,9 +50,11 @@ class Pace:
     def __init__(self, per_second: float) -> None:
         self._shortest = self._interval = 1 / per_second
         self._next = 0.0
+        self._slowed = 0.0
         self._lock = threading.Lock()
 
-    def wait(self) -> None:
+    def wait(self) -> float:
+        """Until the next request may be sent; how many seconds that was."""
         with self._lock:
             now = time.monotonic()
             at = max(now, self._next)
@@ -59,12 +62,19 @@ class Pace:
         if at > now:
             # To sleep for no time at all would hand the interpreter to the thread that converts.
             time.sleep(at - now)
+        return at - now
 
-    def slow_down(self, pause: float) -> None:
-        """Half as fast from now on, and nothing for `pause` seconds, whichever thread it was that was told."""
+    def slow_down(self, pause: float, sent: float) -> None:
+        """Half as fast from now on, and nothing for `pause` seconds, whichever thread it was that was told.
+
+        `sent` is when the request was sent: what several are told that were under way at once is one refusal.
+        """
         with self._lock:
-            self._interval = min(self._interval * 2, 5.0)
-            self._next = max(self._next, time.monotonic() + pause)
+            now = time.monotonic()
+            if sent >= self._slowed:
+                self._interval = min(self._interval * 2, 5.0)
+                self._slowed = now
+            self._next = max(self._next, now + pause)
 
     def speed_up(self) -> None:
         with self._lock:
@@ -95,8 +105,9 @@ class Transport:
 
     `patience` is how many seconds one request may fail, all its attempts and waits included, before `Unavailable` is
     raised; a wait for a rate limit does not count. `budget` is how many seconds all requests together may fail or wait,
-    for whatever reason. `requests_per_second` bounds what is sent. `read_timeout` is for a whole answer, in seconds as
-    `connect_timeout` is.
+    for whatever reason. `requests_per_second` bounds what is sent, by however many threads; `concurrent` is how many
+    requests may be under way at once. `read_timeout` is for a whole answer, in seconds as `connect_timeout` is.
+    `observe` is told of each answer, in the thread that asked.
     """
 
     def __init__(
@@ -104,12 +115,15 @@ class Transport:
         base_url: str,
         *,
         requests_per_second: float = 5.0,
+        concurrent: int = 1,
         patience: float = 120.0,
         budget: float = 900.0,
         connect_timeout: float = 5.0,
         read_timeout: float = 60.0,
+        observe: Callable[[Exchange], None] | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
+        self.concurrent = concurrent
         self.requests = 0
         self.retries = 0
         # How many seconds Gazelle's clock is ahead of this machine's, by its last answer.
@@ -118,17 +132,20 @@ class Transport:
         self._budget = Budget(budget)
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
+        self._observe = observe
         self._pace = Pace(requests_per_second)
         self._counting = threading.Lock()
+        # One for each request under way, as none may be used by two threads at once; the last one used comes first.
         self._session = Session()
-        self._session.headers["User-Agent"] = "gazelle-sync"
-        self._session.mount("https://", DeadlineAdapter())
-        self._session.mount("http://", DeadlineAdapter())
+        self._sessions = [self._session]
+        self._idle = [self._session]
+        self._borrowing = threading.Lock()
         self._route: Route | None = None
         self._blank: dict[str, requests.PreparedRequest] = {}
 
     def close(self) -> None:
-        self._session.close()
+        for session in self._sessions:
+            session.close()
 
     def post(
         self,
@@ -140,11 +157,12 @@ class Transport:
         compose: Callable[[], object] | None = None,
         form: Mapping[str, str] | None = None,
         ask_for_less: Callable[[bool], bool] = lambda _: False,
+        keep: Callable[[bytes], object] | None = None,
     ) -> T:
         """What `read` makes of the JSON answer and its headers; `what` names the request in errors and logs.
 
         `compose` makes the JSON that is sent, anew for each attempt. `ask_for_less` makes it ask for less from now on,
-        and says whether it could; it is told whether that is surely what helps.
+        and says whether it could; it is told whether that is surely what helps. `keep` is given the answer that did.
 
         Raises `Unavailable`, `NotAuthorized` (401 that new headers do not cure), `Refused` (any other
         4xx), and whatever `read` raises; a `Retryable` from `read` is tried again like a failed request.
@@ -152,6 +170,8 @@ class Transport:
         trial = Trial(what, self._patience, self._budget)
         renewed = False
         while True:
+            # What another request is told to wait is not this one's failure.
+            trial.put_off(self._pace.wait())
             headers = credentials.headers() if credentials else {}
             trial.begin()
             try:
@@ -171,13 +191,17 @@ class Transport:
                 if trial.is_strained(failure):
                     ask_for_less(False)
                 if failure.rate_limit:
-                    self._pace.slow_down(wait)
+                    self._pace.slow_down(wait, trial.began)
                 logger.warning(
-                    "%s", say("request_tried_again", what=what, why=failure, attempt=trial.attempts + 1, wait=wait)
+                    "%s",
+                    say("request_tried_again", what=what, why=failure, attempt=trial.attempts + 1, wait=wait),
+                    extra={"wait": wait, "why": str(failure)},  # for who shows it while it lasts
                 )
                 time.sleep(wait)
             else:
                 self._pace.speed_up()
+                if keep:
+                    keep(answer.body)
                 return found
             with self._counting:
                 self.retries += 1
@@ -192,7 +216,6 @@ class Transport:
         left: float,
     ) -> Answer:
         """The whole answer, or `Retryable`. Only the kind of an error is passed on: its text can hold a key."""
-        self._pace.wait()
         with self._counting:
             self.requests += 1
         try:
@@ -200,17 +223,23 @@ class Transport:
         except ValueError as error:
             raise Refused(say("request_is_unsendable", what=what, why=type(error).__name__)) from None
         assert self._route is not None
+        began = time.monotonic()
         try:
-            with self._session.send(
-                request,
-                timeout=(min(self._connect_timeout, left), min(self._read_timeout, left)),
-                # A redirect would turn the POST into a GET, and could carry the token elsewhere.
-                allow_redirects=False,
-                stream=True,
-            ) as response:
+            with (
+                self._borrowed() as session,
+                session.send(
+                    request,
+                    timeout=(min(self._connect_timeout, left), min(self._read_timeout, left)),
+                    # A redirect would turn the POST into a GET, and could carry the token elsewhere.
+                    allow_redirects=False,
+                    stream=True,
+                ) as response,
+            ):
                 at = http_date(response.headers.get("Date", ""))
                 self.clock_ahead = None if at is None else at - time.time()
                 body = read_body(response, what)
+                if self._observe:
+                    self._observe(Exchange(what, response.status_code, time.monotonic() - began, response.headers))
                 return Answer(response.status_code, response.headers, body, may_hold_token=form is not None)
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
             raise Refused(say("request_is_unsendable", what=what, why=type(error).__name__)) from None
@@ -219,6 +248,21 @@ class Transport:
             if refusal := self._route.explain(error):
                 raise refusal from None
             raise self._failure(error) from None
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[Session]:
+        """A session that nobody else uses meanwhile."""
+        with self._borrowing:
+            session = self._idle.pop() if self._idle else None
+            if session is None:
+                session = Session()
+                session.take_after(self._session)
+                self._sessions.append(session)
+        try:
+            yield session
+        finally:
+            with self._borrowing:
+                self._idle.append(session)
 
     def _failure(self, error: Exception) -> Retryable:
         assert self._route is not None
@@ -241,10 +285,11 @@ class Transport:
 
         Raises `ValueError`, and `Refused` where the environment is wrong.
         """
-        if path not in self._blank:
-            self._route = self._route or Route(self._session, self.base_url)
-            self._blank[path] = self._session.prepare_request(requests.Request("POST", self.base_url + path))
-        request = self._blank[path].copy()
+        with self._borrowing:
+            if path not in self._blank:
+                self._route = self._route or Route(self._session, self.base_url)
+                self._blank[path] = self._session.prepare_request(requests.Request("POST", self.base_url + path))
+            request = self._blank[path].copy()
         request.prepare_headers({**request.headers, **headers})
         for value in headers.values():
             # As the connection will: what it can't encode is a key that was pasted with something else.
@@ -282,6 +327,17 @@ class Transport:
 class Session(requests.Session):
     """A session that does not look where a redirect leads: it is not followed, and its address may be malformed."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.headers["User-Agent"] = "gazelle-sync"
+        self.mount("https://", DeadlineAdapter())
+        self.mount("http://", DeadlineAdapter())
+
+    def take_after(self, other: Session) -> None:
+        """The same way to the server, and the same cookies."""
+        self.proxies, self.verify, self.trust_env = other.proxies, other.verify, other.trust_env
+        self.cookies = other.cookies
+
     def resolve_redirects(self, *_: Any, **__: Any) -> Any:
         return iter(())
 
@@ -294,13 +350,17 @@ class Trial:
         self._what = what
         self._budget = budget
         self._deadline = time.monotonic() + patience
-        self._began = 0.0
+        self.began = 0.0
         self._stumbles = 0
         self._strain = 0.0
 
     def begin(self) -> None:
         self.attempts += 1
-        self._began = time.monotonic()
+        self.began = time.monotonic()
+
+    def put_off(self, seconds: float) -> None:
+        """The request could not be sent for so long, for no reason of its own."""
+        self._deadline += seconds
 
     @property
     def left(self) -> float:
@@ -318,7 +378,7 @@ class Trial:
     def next_wait(self, failure: Retryable) -> float:
         """In seconds. Raises `Unavailable` when it would be longer than patience, or than the run's budget."""
         now = time.monotonic()
-        self._budget.spend(self._began, now)
+        self._budget.spend(self.began, now)
         self._stumbles += failure.tries is not None
         longest = LONGEST_WAIT_OF_LIMIT if failure.rate_limit else LONGEST_WAIT
         # Jitter on an exponential wait, so that several clients do not come back in step. Who is told to come
@@ -331,7 +391,7 @@ class Trial:
             raise (Unavailable(message) if failure.places is None else Unanswered(message, failure.places)) from None
         if failure.rate_limit:
             # The server is well: it is not its patience that counts.
-            self._deadline += wait + now - self._began
+            self._deadline += wait + now - self.began
         elif now + wait > self._deadline:
             raise Unavailable(say("unavailable", **told)) from None
         if wait > self._budget.left:
@@ -346,6 +406,15 @@ class Trial:
             ) from None
         self._budget.spend(now, now + wait)
         return wait
+
+
+class Exchange(NamedTuple):
+    """What an answer is, beside what it says; `seconds` are from the sending to its last byte."""
+
+    what: str
+    status: int
+    seconds: float
+    headers: Mapping[str, str]
 
 
 class Answer(NamedTuple):

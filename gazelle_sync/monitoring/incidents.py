@@ -229,12 +229,14 @@ class Watcher:
             self._open(Kind.RUN_FAILED, f"run:{about}", about, end_of(record), why, run.run_id)
 
     def _find_not_run(self, run_id: str, tables: Sequence[str]) -> list[str]:
-        """Those of a run's tables that its log has no line of; all where the log can't be read."""
+        """Those of a run's tables that its log has no line of; where that can't be read, Dagster no record of."""
         try:
             logged = {line["table_name"] for line in warehouse.read_run_log(self._engine(), run_id)}
         except warehouse.WarehouseError as error:
             logger.warning("%s", error)
-            logged = set()
+            loaded = self._instance.get_records_for_run(run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION).records
+            events = [entry.event_log_entry.dagster_event for entry in loaded]
+            logged = {event.asset_key.path[-1] for event in events if event and event.asset_key}
         return [name for name in tables if name not in logged]
 
     def _note_success(self, record: RunRecord, events: Events) -> None:
@@ -251,7 +253,9 @@ class Watcher:
                 self._alerts.resolve(key, end_of(record))
             else:
                 found = "; ".join(
-                    say("found", what=label(name), value=value.value) for name, value in evaluation.metadata.items()
+                    say("found", what=label(name), value=value.value)
+                    for name, value in evaluation.metadata.items()
+                    if value.value not in ("", None)
                 )
                 self._open(Kind.CHECK_FAILED, key, about, end_of(record), found, record.dagster_run.run_id)
 

@@ -6,7 +6,7 @@ What its fields give must stay out: that is `resolvers.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from threading import Lock
@@ -17,10 +17,12 @@ from graphql import (
     DocumentNode,
     EnumTypeDefinitionNode,
     FieldDefinitionNode,
+    GraphQLEnumType,
     GraphQLSchema,
     InputObjectTypeDefinitionNode,
     ObjectTypeDefinitionNode,
     build_ast_schema,
+    get_named_type,
     parse,
 )
 
@@ -44,6 +46,17 @@ def query_fields() -> set[str]:
     """The names of what can be asked for."""
     query = schema().query_type
     return set(query.fields) if query else set()
+
+
+def list_enum_values(path: Sequence[str]) -> list[str]:
+    """The published values of what stands at a path of fields from the query on, through lists and pages; none where
+    that is no enum. A field may have arguments, which are left out. `KeyError`: there is no such field."""
+    found = schema().query_type
+    for field in path:
+        node = getattr(found, "fields", {}).get("nodes")
+        within = get_named_type(node.type) if node else found
+        found = get_named_type(within.fields[field.partition("(")[0]].type)  # type: ignore[union-attr]
+    return list(found.values) if isinstance(found, GraphQLEnumType) else []
 
 
 @lru_cache(maxsize=32)

@@ -29,6 +29,7 @@ CLIENTS = Table(
     read=Connection("allClients", "sortBy: [CREATED_AT_ASC]"),
     deletion_proved_by=ById("client", "id"),
     checks=(never_blank("have_a_name", "company_name", "Every client has a name to be called by."),),
+    searched=("company_name", "personal_notes", "preference_notes"),
     hourly=True,
     example="SELECT city, count(*) FROM gazelle.clients WHERE status = 'ACTIVE' AND deleted_at IS NULL GROUP BY city",
     columns=(

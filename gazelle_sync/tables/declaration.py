@@ -191,19 +191,35 @@ class Bound(Enum):
 
 
 @dataclass(frozen=True)
+class ByValue:
+    """How a connection can be cut into disjoint parts: `argument` takes a list of the values that a field can have.
+
+    A record with another value is in no part; the connection's count tells that there is one.
+    """
+
+    argument: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Connection:
     """A Relay connection at the root of the API, read to its end.
 
     `arguments` is GraphQL text that never changes. `window` says which arguments limit the read to a
     scope of business dates: `{"filters.dateGet": Bound.FIRST_DAY}`; GraphQL text in place of a bound never changes.
     `each` has further arguments, of which every one is a list of its own; the table is all of them together (archived
-    invoices, and those that are not).
+    invoices, and those that are not). A long one is read in its `parts`, several at once.
     """
 
     field: str
     arguments: str = ""
     window: Mapping[str, Bound | str] = dataclasses.field(default_factory=dict)
     each: tuple[str, ...] = ("",)
+    parts: ByValue | None = None
+
+    def __post_init__(self) -> None:
+        if self.parts and len(self.each) > 1:
+            raise ValueError(f"{self.field} is several lists already: declare no parts")
 
 
 @dataclass(frozen=True)
@@ -324,8 +340,9 @@ class Table:
     that this one is downstream of in the graph: when one of them fails, this one is not read. A reference alone does
     not stop anything, as a placeholder takes the place of a missing parent. `hourly` tables are in the hourly job.
     `every` says which scheduled run reads the table. An account, or the key's owner, may have no access to an
-    `optional` one: that is said, and the rest runs. `group` is where it stands in the graph. `example` is a query
-    to begin with, which docs/tables.md shows.
+    `optional` one: that is said, and the rest runs. `indexes` are those of several columns, for what is asked often;
+    every relation has one of its own. `searched` texts get an index when somebody asks for it. `group` is where it
+    stands in the graph. `example` is a query to begin with, which docs/tables.md shows.
     """
 
     name: str
@@ -340,6 +357,8 @@ class Table:
     hourly: bool = False
     every: Cadence = Cadence.NIGHT
     optional: bool = False
+    indexes: tuple[tuple[str, ...], ...] = ()
+    searched: tuple[str, ...] = ()
     group: Group = Group.PEOPLE
     example: str = ""
 

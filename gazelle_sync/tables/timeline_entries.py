@@ -1,6 +1,27 @@
 """timeline_entries: what happened at a client's or to a piano, from services to messages."""
 
-from gazelle_sync.tables.declaration import Bound, ByParent, Connection, Group, Table, reference, text, timestamp
+from gazelle_sync.tables.declaration import (
+    Bound,
+    ByParent,
+    ByValue,
+    Connection,
+    Group,
+    Table,
+    reference,
+    text,
+    timestamp,
+)
+
+# `TimelineEntryType` in Gazelle's schema. Most of a real account are automated messages and logs.
+TYPES = """
+CONTACT_EMAIL_AUTOMATED CONTACT_EMAIL_MANUAL CONTACT_SMS_AUTOMATED CONTACT_SMS_MANUAL
+CONTACT_PHONE_AUTOMATED CONTACT_PHONE_MANUAL_TALKED CONTACT_PHONE_MANUAL_MESSAGE CONTACT_POST_AUTOMATED
+CONTACT_POST_MANUAL CONTACT_OTHER_MANUAL ERROR_MESSAGE SYSTEM_MESSAGE
+USER_COMMENT SERVICE_ENTRY_AUTOMATED SERVICE_ENTRY_MANUAL APPOINTMENT
+APPOINTMENT_LOG INVOICE INVOICE_LOG INVOICE_PAYMENT
+INVOICE_SYNC PIANO_MEASUREMENT SCHEDULED_MESSAGE_EMAIL SCHEDULED_MESSAGE_SMS
+SCHEDULED_MESSAGE_PHONE ESTIMATE ESTIMATE_LOG SYSTEM_NOTIFICATION
+"""
 
 TIMELINE_ENTRIES = Table(
     name="timeline_entries",
@@ -8,6 +29,7 @@ TIMELINE_ENTRIES = Table(
     read=Connection(
         "allTimelineEntries",
         window={"occurredAtGet": Bound.START},
+        parts=ByValue("types", tuple(TYPES.split())),
     ),
     # An entry can't be asked for by id. One that changed its client is still its piano's, invoice's or estimate's.
     deletion_proved_by=ByParent(
@@ -21,6 +43,9 @@ TIMELINE_ENTRIES = Table(
     ),
     partitioned_by="occurred_at",
     after=("appointments",),
+    # A client's history, the latest or the earliest of it first.
+    indexes=(("client_external_id", "occurred_at"),),
+    searched=("summary", "comment"),
     group=Group.CALENDAR,
     example="SELECT occurred_at, type, summary FROM gazelle.timeline_entries\n"
     "WHERE type LIKE 'SERVICE_ENTRY%' AND deleted_at IS NULL ORDER BY occurred_at DESC LIMIT 20",

@@ -56,7 +56,7 @@ def main(host: str, port: int, workspace: str, descriptor: int | None) -> None:
     ):
         instance.optimize_for_webserver(STATEMENT_TIMEOUT, POOL_RECYCLE, POOL_OVERFLOW)
         app = create_app_from_workspace_process_context(context, live_data_poll_rate=POLL_RATE)
-        add_status_page(app, settings)
+        add_status_page(app, settings, instance)
         config = uvicorn.Config(
             Guard(app, own_origins(port, settings.ui_url)),
             host=host,
@@ -72,13 +72,13 @@ def main(host: str, port: int, workspace: str, descriptor: int | None) -> None:
             return
 
 
-def add_status_page(app: Starlette, settings: Settings) -> None:
+def add_status_page(app: Starlette, settings: Settings, instance: dagster.DagsterInstance) -> None:
     """Adds `/status`, made of the database at the moment it is asked for: it is never older than the last run."""
     engine = connections.make_engine(settings)
 
     def show_status(_: Request) -> Response:
         try:
-            status = read_status(engine, settings.tables)
+            status = read_status(engine, settings.tables, instance, names=settings.status_page_names)
         except WarehouseError as error:
             return PlainTextResponse(f"{error}\n", 503)
         page = render_page(status, settings.zone, Speech(settings.language))

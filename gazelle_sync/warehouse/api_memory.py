@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import date
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
@@ -34,6 +34,9 @@ ON CONFLICT (table_name) DO UPDATE SET first = excluded.first, nested = excluded
 WHERE (page_sizes.first, page_sizes.nested, page_sizes.refused)
     IS DISTINCT FROM (excluded.first, excluded.nested, excluded.refused)
 """
+READ_GAPS = (
+    "SELECT table_name, field, columns, since::date FROM gazelle.refused_fields ORDER BY since, table_name, field"
+)
 FORGET_GAPS = "DELETE FROM gazelle.refused_fields WHERE table_name = %(table)s AND field <> ALL(%(fields)s)"
 NOTE_GAPS = """
 INSERT INTO gazelle.refused_fields (table_name, field, columns)
@@ -50,6 +53,15 @@ ON CONFLICT (table_name, column_name) DO UPDATE SET added_at = excluded.added_at
 """
 
 
+class RefusedField(NamedTuple):
+    """What Gazelle refuses of a table, the columns that it costs, and since which day."""
+
+    table: str
+    field: str
+    columns: Sequence[str]
+    since: date
+
+
 class Learned(Protocol):
     """What a read of one table learned, see `gazelle.snapshot.Snapshot`."""
 
@@ -63,6 +75,18 @@ def read_page_sizes(engine: Engine) -> dict[str, Sizes]:
     """Table → the size of pages that worked last. Raises `WarehouseError`."""
     rows = fetch(engine, READ_SIZES, {"limits_kept": LIMITS_KEPT})[1]
     return {table: Sizes(first, nested, refused) for table, first, nested, refused in rows}
+
+
+def read_refused_fields(engine: Engine) -> list[RefusedField]:
+    """Those of the last sync of each table, the oldest first. Raises `WarehouseError`."""
+    if not has_table(engine, "refused_fields"):
+        return []
+    return [RefusedField(*row) for row in fetch(engine, READ_GAPS, {})[1]]
+
+
+def has_table(engine: Engine, name: str) -> bool:
+    """Whether a sync, or a migration, ever made this table."""
+    return bool(fetch(engine, "SELECT to_regclass(%(name)s) IS NOT NULL", {"name": f"gazelle.{name}"})[1][0][0])
 
 
 def remember(table: str, learned: Learned) -> tuple[list[sql.SQL], dict[str, object]]:

@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 import psycopg2
@@ -38,7 +39,10 @@ T = TypeVar("T")
 AWAY_STATES = {"57P01", "57P02", "57P03"}
 TRANSIENT_STATES = {"40001", "40P01", *AWAY_STATES}
 # A server that answers, and won't have us: psycopg2 gives no state for that. Hosts lock out who insists.
-UNWELCOME = re.compile('authentication failed|no pg_hba.conf entry|(role|database) "[^"]*" does not exist')
+UNWELCOME = re.compile(
+    'authentication failed|no pg_hba.conf entry|(role|database) "[^"]*" does not exist|'
+    r"\((ENOIDENTIFIER|EADDRNOTALLOWED|EAUTHQUERY)\)|Tenant or user not found|tenant/user .* not found"
+)
 ATTEMPTS = 5
 # Seconds that a database may be away: one that was there comes back from a restart; one that never answered in this
 # process is rather a wrong address.
@@ -62,7 +66,13 @@ KEPT_ALIVE = {
 }
 # What libpq says of a connection that it could not make → the text of what helps. The first that fits is said.
 ADVICE = {
+    "ENOIDENTIFIER": "pooler_user",
+    "tenant/user .* not found": "pooler_project",
+    "EADDRNOTALLOWED": "pooler_address",
+    "EAUTHQUERY": "pooler_login",
+    "EMAXCONNSESSION": "pooler_full",
     "Tenant or user not found|no such user": "pooler_user",
+    r'authentication failed for user "(?!postgres["\.])': "wrong_password_of_role",
     "authentication failed": "wrong_password",
     "no pg_hba.conf entry": "address_not_let_in",
     "certificate verify failed|root certificate file|server certificate for": "certificate_not_verified",
@@ -77,14 +87,32 @@ HINTS = {
     "23502": "look_for_leftovers",
     "23503": "look_for_leftovers",
     "23505": "look_for_leftovers",
+    "25006": "only_readable",
     "42501": "right_is_lacking",
     "53100": "disk_is_full",
     "57014": "took_too_long",
 }
 
 
+# A schema, a table, a column, a unique constraint or another object that is not there.
+MISSING_STATES = {"3F000", "42P01", "42703", "42P10", "42704"}
+# Options that other programs put into a connection string, and libpq refuses.
+FOREIGN_OPTIONS = {
+    *("pgbouncer", "connection_limit", "pool_timeout", "socket_timeout", "statement_cache_size", "schema"),
+    *("prepareThreshold", "prepared_statements", "uselibpqcompat", "pool_size"),
+}
+
+
 class WarehouseError(PlainError):
     """The database refused, or can't be reached. The message says what to do, and holds no password."""
+
+
+class NotThere(WarehouseError):
+    """The database lacks something that was asked of it."""
+
+
+class UnusableAddress(WarehouseError):
+    """A connection string that can't be used, whatever the database is like."""
 
 
 def connect(url: str, *, keep_open: bool = False, variable: str = "SUPABASE_DB_URL") -> Engine:
@@ -93,7 +121,7 @@ def connect(url: str, *, keep_open: bool = False, variable: str = "SUPABASE_DB_U
     A connection is opened for each transaction and closed after it. With `keep_open` one is kept for the next
     transaction, until `Engine.dispose` lets it go: poolers have few places.
 
-    Raises `WarehouseError` for a string that is none, that can be understood in two ways, or that asks for a remote
+    Raises `UnusableAddress` for a string that is none, that can be understood in two ways, or that asks for a remote
     host without TLS. It names the `variable` and shows no part of the string, which may be one of the password.
     """
     hide(*find_passwords(url))
@@ -103,9 +131,10 @@ def connect(url: str, *, keep_open: bool = False, variable: str = "SUPABASE_DB_U
         parsed = None
     if parsed is None or has_two_readings(url, parsed):
         # The original message holds the string, and so the password.
-        raise WarehouseError(say("connection_string_not_understood", variable=variable)) from None
+        raise UnusableAddress(say("connection_string_not_understood", variable=variable)) from None
     if not parsed.drivername.startswith("postgres"):
-        raise WarehouseError(say("connection_string_for_another", variable=variable))
+        raise UnusableAddress(say("connection_string_for_another", variable=variable))
+    parsed = drop_foreign_options(parsed, variable)
     return create_engine(
         with_tls(parsed.set(drivername="postgresql+psycopg2"), variable),
         **({"poolclass": QueuePool, "pool_size": 1, "max_overflow": -1} if keep_open else {"poolclass": NullPool}),
@@ -115,6 +144,19 @@ def connect(url: str, *, keep_open: bool = False, variable: str = "SUPABASE_DB_U
         hide_parameters=True,
         connect_args={"connect_timeout": 15, "application_name": "gazelle-sync", **KEPT_ALIVE},
     )
+
+
+def drop_foreign_options(url: URL, variable: str) -> URL:
+    """The URL without what is another program's; each is named once."""
+    foreign = tuple(sorted(FOREIGN_OPTIONS & url.query.keys()))
+    if foreign:
+        say_dropped(variable, foreign)
+    return url.difference_update_query(foreign)
+
+
+@cache
+def say_dropped(variable: str, options: tuple[str, ...]) -> None:
+    logger.warning("%s", say("options_dropped", variable=variable, options=", ".join(options)))
 
 
 def has_two_readings(url: str, parsed: URL) -> bool:
@@ -138,7 +180,13 @@ def make_schema(url: str, schema: str, *, variable: str) -> str:
             # Asked first: to make one takes a right on the database, even when there is nothing to make.
             cursor.execute("SELECT to_regnamespace(%s)", (schema,))
             if cursor.fetchone() == (None,):
-                cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+                try:
+                    cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+                except psycopg2.errors.InsufficientPrivilege:
+                    named = {"role": engine.url.username, "database": engine.url.database, "schema": schema}
+                    mending = f'CREATE SCHEMA {schema} AUTHORIZATION "{engine.url.username}";'
+                    told = say("may_not_make_schema", **named, variable=variable, mending=mending)
+                    raise WarehouseError(told) from None
 
     with_retries(work, say("making_the_schema", schema=schema))
     named = engine.url.update_query_dict({"options": f"-c search_path={schema}"})
@@ -155,7 +203,7 @@ def with_tls(url: URL, variable: str) -> URL:
         return url
     mode = url.query.get("sslmode", "require")
     if mode not in ("require", "verify-ca", "verify-full"):
-        raise WarehouseError(say("connection_without_tls", variable=variable))
+        raise UnusableAddress(say("connection_without_tls", variable=variable))
     return url.update_query_dict({"sslmode": str(mode)})
 
 
@@ -274,9 +322,8 @@ def with_retries(work: Callable[[], T], what: str, attempts: int = ATTEMPTS) -> 
             if not is_transient(error) or not may_wait:
                 if is_away:
                     availability.give_up()
-                raise WarehouseError(
-                    say("failed_after", what=what, attempts=attempt, why=describe_error(error))
-                ) from None
+                kind = NotThere if error.pgcode in MISSING_STATES else WarehouseError
+                raise kind(say("failed_after", what=what, attempts=attempt, why=describe_error(error))) from None
             logger.warning("%s", say("tried_again", what=what, why=describe_error(error), attempt=attempt + 1))
             time.sleep(wait)
     raise AssertionError("unreachable")

@@ -5,7 +5,7 @@ Keep out: what was covered when (`coverage`), anything that writes, and the tabl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,13 +13,17 @@ from typing import Any
 from psycopg2 import sql
 from sqlalchemy import Engine
 
+from gazelle_sync.tables import Table
 from gazelle_sync.warehouse.connection import fetch
 from gazelle_sync.warehouse.schema import SCHEMA
 
 
 @dataclass(frozen=True)
 class TableStatus:
-    """A table's last attempt, as `sync_log` has it, and its live rows; all None for one never attempted."""
+    """A table's last attempt, as `sync_log` has it, and its live rows; all None for one never attempted.
+
+    `since` is when it began to be as it is, for one whose last attempt was no success.
+    """
 
     table: str
     rows: int | None = None
@@ -28,6 +32,7 @@ class TableStatus:
     finished_at: datetime | None = None
     seconds: float | None = None
     error: str | None = None
+    since: datetime | None = None
 
 
 def read_status(engine: Engine, tables: Iterable[str]) -> list[TableStatus]:
@@ -39,8 +44,12 @@ def read_status(engine: Engine, tables: Iterable[str]) -> list[TableStatus]:
         engine,
         """
         SELECT DISTINCT ON (table_name) table_name, status, scope, finished_at,
-               extract(epoch FROM finished_at - started_at)::float8, error
-        FROM gazelle.sync_log ORDER BY table_name, finished_at DESC
+               extract(epoch FROM finished_at - started_at)::float8, error,
+               (SELECT min(finished_at) FROM gazelle.sync_log bad
+                WHERE bad.table_name = log.table_name AND bad.status = log.status AND log.status <> 'success'
+                AND NOT EXISTS (SELECT FROM gazelle.sync_log other WHERE other.table_name = log.table_name
+                                AND other.status <> log.status AND other.finished_at > bad.finished_at))
+        FROM gazelle.sync_log log ORDER BY table_name, finished_at DESC
         """,
         {},
     )
@@ -77,6 +86,60 @@ def changes_query(run_id: str, table: str) -> str:
         f"SELECT * FROM gazelle.row_changes WHERE run_id = '{run_id}' AND table_name = '{table}' "  # noqa: S608  shown
         "ORDER BY id;"
     )
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a run did to a record: `insert`, `update`, `delete` or `restore`; of an update, each column old and new."""
+
+    table: str
+    external_id: str
+    change: str
+    columns: dict[str, tuple[Any, Any]]
+    at: datetime
+
+
+def read_changes(
+    engine: Engine,
+    tables: Mapping[str, Table],
+    *,
+    run_id: str | None = None,
+    since: datetime | None = None,
+    personal: bool = False,
+    count: int = 50,
+) -> tuple[list[Change], int]:
+    """What was changed in these tables, by a run or since a time: the last so many, and how many there are.
+
+    Columns that are personal are shown on purpose only. Raises `WarehouseError`.
+    """
+    if not has_log(engine):
+        return [], 0
+    _, rows = fetch(
+        engine,
+        "SELECT table_name, external_id, change, changed, changed_at, count(*) OVER () FROM gazelle.row_changes "
+        "WHERE (%(run_id)s::text IS NULL OR run_id = %(run_id)s) AND table_name = ANY(%(tables)s) "
+        "AND (%(since)s::timestamptz IS NULL OR changed_at > %(since)s) ORDER BY id DESC LIMIT %(count)s",
+        {"run_id": run_id, "since": since, "tables": list(tables), "count": count},
+    )
+    changes = []
+    for name, key, change, changed, at, _ in rows:
+        shown = {column.name for column in tables[name].all_columns if personal or not column.personal}
+        columns = {column: (old, new) for column, (old, new) in changed.items() if column in shown}
+        changes.append(Change(name, key, change, columns, at))
+    return changes, rows[0][-1] if rows else 0
+
+
+def count_changes(engine: Engine, tables: Iterable[str], since: datetime) -> dict[tuple[str, str], int]:
+    """How many records of each of these tables were changed in each way since then. Raises `WarehouseError`."""
+    if not has_log(engine):
+        return {}
+    _, rows = fetch(
+        engine,
+        "SELECT table_name, change, count(*)::int FROM gazelle.row_changes "
+        "WHERE changed_at > %(since)s AND table_name = ANY(%(tables)s) GROUP BY 1, 2",
+        {"since": since, "tables": list(tables)},
+    )
+    return {(table, change): number for table, change, number in rows}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Protocol
 
@@ -40,9 +40,11 @@ from gazelle_sync.warehouse import (
 from gazelle_sync.warehouse.comparison import Difference
 from gazelle_sync.warehouse.connection import transaction, with_retries
 from gazelle_sync.warehouse.leftovers import start_reading
+from gazelle_sync.warehouse.migrations import with_what_lacks
 from gazelle_sync.warehouse.overtaking import Knowledge, LaterLoad, Standing, lock_and_look
 from gazelle_sync.warehouse.rejects import RejectLike
 from gazelle_sync.warehouse.report import LoadReport
+from gazelle_sync.warehouse.scope import describe_scope
 from gazelle_sync.warehouse.spool import Spool
 from gazelle_sync.warehouse.target import Key, Target, fetch_one, in_one_message
 from gazelle_sync.warehouse.tombstones import Unseen
@@ -91,6 +93,10 @@ class Source(Protocol):
     def page_sizes(self) -> Sequence[int]: ...
     @property
     def is_refused(self) -> bool: ...
+    @property
+    def oldest(self) -> float | None: ...
+    @property
+    def remarks(self) -> Sequence[str]: ...
 
     def pages(self) -> Iterator[pandas.DataFrame]: ...
     def look_again(self) -> Iterator[pandas.DataFrame]: ...
@@ -171,10 +177,10 @@ class Load:
         what = say("loading", table=self.table.name)
         self.read_from = start_reading(self.engine, self.table, self.tables, what)
         self.read()
-        outcome = with_retries(self.attempt, what)
+        outcome = self.write(what)
         if isinstance(outcome, Unseen):
             self.ask_for(outcome)
-            outcome = with_retries(self.attempt, what)
+            outcome = self.write(what)
         assert isinstance(outcome, LoadReport)
         outcome.seconds = time.monotonic() - began
         logger.info("%s", outcome)
@@ -184,6 +190,8 @@ class Load:
         """Spools what the source has, until it is proved whole, or was read often enough."""
         # No connection is held while the API is being read, which takes minutes.
         self.engine.dispose()
+        began = time.monotonic()
+        assert self.read_from is not None
         for _ in range(READS):
             self.spool.clear()
             for frame in self.source.pages():
@@ -192,6 +200,9 @@ class Load:
             # What is refused once is refused again.
             if not self.doubts or self.source.is_refused:
                 break
+        if (oldest := self.source.oldest) is not None and oldest < began:
+            # A part of it was read by a load that failed.
+            self.read_from -= timedelta(seconds=began - oldest)
         # What Gazelle refuses of the table is known by now.
         self.table = self.source.table
         self.target = Target(self.table, self.tables.get(self.table.name))
@@ -214,6 +225,10 @@ class Load:
             self.not_gone |= self.source.not_gone
             if not self.allow_mass_delete and unseen.count_surprising(self.asked - self.not_gone) > unseen.limit:
                 return
+
+    def write(self, what: str) -> LoadReport | Unseen:
+        zone = self.source.scope.zone
+        return with_what_lacks(self.engine, lambda: with_retries(self.attempt, what), self.tables, zone=zone)
 
     def attempt(self) -> LoadReport | Unseen:
         """The transaction. It ends early, having written nothing, when there are records to be asked for, or when
@@ -266,7 +281,7 @@ class Load:
             self.note_gaps(cursor, report)
             if known:
                 self.mention_changes(difference, report)
-            sync_log.record_success(cursor, self.run_id, report, self.read_from)
+            report.version = sync_log.record_success(cursor, self.run_id, report, self.read_from)
             return report
 
     def give_way(self, cursor: Cursor, report: LoadReport, later: LaterLoad) -> LoadReport:
@@ -275,7 +290,7 @@ class Load:
         report.warnings.append(say("overtaken", run=later.run_id, at=f"{later.read_from:%Y-%m-%d %H:%M:%S}"))
         cursor.execute(self.target.compose(tombstones.COUNT_LIVE))
         report.rows = fetch_one(cursor)
-        sync_log.record_success(cursor, self.run_id, report, self.read_from)
+        report.version = sync_log.record_success(cursor, self.run_id, report, self.read_from)
         return report
 
     def begin_report(self) -> LoadReport:
@@ -290,6 +305,7 @@ class Load:
             proved=not (self.doubts or self.blind_spot),
             refused=self.source.is_refused,
         )
+        report.warnings += self.source.remarks
         if self.blind_spot:
             report.warnings.append(self.blind_spot)
         if self.source.is_refused:
@@ -319,7 +335,7 @@ class Load:
             columns = ", ".join(
                 say("emptied_column", column=name, lost=lost, had=had) for name, (lost, had) in suspicious.items()
             )
-            report.warnings.append(say("emptied", columns=columns))
+            report.warnings.append(say("emptied", columns=columns, table=self.table.name))
 
     def choose_gone(self, cursor: Cursor, unseen: Unseen, report: LoadReport) -> list[Key]:
         """What may be marked: asked for, not there, and not held back. Nothing, if it is suspiciously much."""
@@ -339,9 +355,11 @@ class Load:
         gone = [entry.key for entry in unseen.missing if entry.key in asked and entry.key not in kept]
         if self.allow_mass_delete or unseen.count_surprising(gone) <= unseen.limit:
             return gone
+        report.held_back = ["/".join(key) for key in gone]
         report.warnings.append(
             say(
                 "too_many_gone",
+                table=self.table.name,
                 missing=len(unseen.missing),
                 in_scope=unseen.in_scope,
                 asked=len(asked),
@@ -374,7 +392,7 @@ class Load:
         filled = {column.name for column in self.table.all_columns} & standing.new_columns.keys()
         if filled and not all_read:
             columns = ", ".join(sorted(filled))
-            report.warnings.append(say("filled_in_part", columns=columns, scope=report.scope))
+            report.warnings.append(say("filled_in_part", columns=columns, scope=describe_scope(report.scope, say)))
         learned, values = api_memory.remember(self.table.name, self.source)
         cursor.execute(
             in_one_message(

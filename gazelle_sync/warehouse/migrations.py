@@ -4,19 +4,22 @@ What people added is theirs, so nothing is dropped, renamed or retyped. The comp
 revision files: a new declaration needs none, and a database of any earlier state arrives at the same shape.
 Whoever waits for a table to alter it holds up all who come to read it afterwards (PostgreSQL manual, "Explicit
 Locking"). So an addition waits for a moment only, lets go of all it has, and tries again after a pause.
-Keep out: the shape itself (`schema`, `views`), and rows (`load`).
+Keep out: the shape itself (`schema`), views (`view_migrations`), who may read (`protection`), and rows (`load`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import psycopg2
 import psycopg2.errors
@@ -29,14 +32,25 @@ from sqlalchemy.exc import DBAPIError
 from gazelle_sync.tables import TABLES, Table
 from gazelle_sync.translations import say
 from gazelle_sync.warehouse import new_columns
-from gazelle_sync.warehouse.connection import WarehouseError, with_retries
+from gazelle_sync.warehouse.connection import NotThere, WarehouseError, fetch, transaction, with_retries
+from gazelle_sync.warehouse.exposure import refuse_to_publish
 from gazelle_sync.warehouse.locks import MIGRATION
-from gazelle_sync.warehouse.schema import OWNER_ONLY, SCHEMA, built_late, metadata
+from gazelle_sync.warehouse.protection import protect, read_roles
+from gazelle_sync.warehouse.schema import SCHEMA, built_late, metadata
+from gazelle_sync.warehouse.view_migrations import list_lacking_views, replace_views
 from gazelle_sync.warehouse.views import VIEWS
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
-SUPABASE_ROLES = {"anon", "authenticated", "service_role"}
+# How the comments begin that we make on what may be somebody else's.
+SIGNATURE = "gazelle-sync "
+
+# What decides how declarations become a database.
+CODE = ("schema.py", "migrations.py", "protection.py", "view_migrations.py")
+
+# The default of GAZELLE_TIMEZONE.
+DEFAULT_ZONE = ZoneInfo("America/Toronto")
 
 # How long an addition waits for a table, how long it then lets others in, and after how many seconds it gives up.
 LOCK_TIMEOUT = "1s"
@@ -75,12 +89,21 @@ class TableIsHeld(Exception):
         self.statement = statement
 
 
-def migrate(engine: sa.Engine, tables: Mapping[str, Table] = TABLES, *, loads_follow: bool = False) -> list[str]:
+def migrate(
+    engine: sa.Engine,
+    tables: Mapping[str, Table] = TABLES,
+    *,
+    loads_follow: bool = False,
+    zone: ZoneInfo | None = DEFAULT_ZONE,
+    accept_readers: bool = False,
+) -> list[str]:
     """Adds what the database lacks, under the migrations' lock. What was added, in words.
 
-    When `loads_follow`, foreign keys and indexes of tables without rows are left to their first load. Raises
+    When `loads_follow`, foreign keys and indexes of tables without rows are left to their first load. Views tell dates
+    in `zone`; without one they stay as they are. Raises
     `WarehouseError`, also when the server is older than PostgreSQL 15, and with the name of who holds a table that has
-    to be altered, when it does so for longer than `PATIENCE`.
+    to be altered, when it does so for longer than `PATIENCE`; and before personal columns are added to a table that the
+    public may read, unless `accept_readers`.
     """
     shape = metadata(tables)
     done: list[str] = []
@@ -88,18 +111,21 @@ def migrate(engine: sa.Engine, tables: Mapping[str, Table] = TABLES, *, loads_fo
     def work() -> None:
         try:
             with start(engine) as connection:
-                added = add_missing(shape, connection, loads_follow)
+                added = add_missing(shape, connection, loads_follow, {} if accept_readers else tables)
                 fits = list(find_fits(shape, connection))
                 keys = list(find_unproved_keys(shape, connection))
+                # What can't be made or altered is said when a database is brought to the declared shape, and not every
+                # night.
+                level = logging.WARNING if added else logging.INFO
                 if not fits:
-                    added += replace_views(connection)
+                    added += replace_views(connection, zone, level=level)
             done.extend(added)
             if fits:
                 # Rows are filled in a transaction that holds up no reader, and before one that does for a moment.
                 with start(engine) as connection:
                     fill_rows(connection, fits)
                 with start(engine) as connection:
-                    fitted = [*alter_columns(connection, fits), *replace_views(connection)]
+                    fitted = [*alter_columns(connection, fits, level), *replace_views(connection, zone, level=level)]
                 done.extend(fitted)
             if keys:
                 with start(engine) as connection:
@@ -132,6 +158,68 @@ def migrate(engine: sa.Engine, tables: Mapping[str, Table] = TABLES, *, loads_fo
     return done
 
 
+def prepare(
+    engine: sa.Engine,
+    tables: Mapping[str, Table] = TABLES,
+    *,
+    compare: bool = False,
+    zone: ZoneInfo | None = DEFAULT_ZONE,
+) -> None:
+    """Makes the database ready for loads, as `migrate` does.
+
+    The comparison is some thirty messages. Unless it is asked for, it is left out where an earlier one, with the same
+    declarations, found nothing to add: the schema's comment says so. Raises `WarehouseError`.
+    """
+    fingerprint = take_fingerprint(tables, zone)
+    ((noted,),) = fetch(engine, "SELECT obj_description(to_regnamespace('gazelle'), 'pg_namespace')", {})[1]
+    if noted == fingerprint and not compare:
+        return
+    added = migrate(engine, tables, loads_follow=True, zone=zone)
+    # What was added now is looked at the next time; a view that can't be made costs no comparison every night: `check`
+    # lists it, and the command `migrate` makes it. A comment that somebody else made is theirs.
+    if not added and noted != fingerprint and (noted is None or noted.startswith(SIGNATURE)):
+        with_retries(lambda: note_fingerprint(engine, fingerprint), say("preparing_the_tables"))
+
+
+def take_fingerprint(tables: Mapping[str, Table], zone: ZoneInfo | None) -> str:
+    """A digest of all that a database is compared with: the declarations, our own tables, the views, and this file.
+
+    To make the shape itself, and its DDL, takes a quarter of a second.
+    """
+    # A function is shown with its address.
+    declared = re.sub(" at 0x[0-9a-f]+", "", f"{list(tables.values())} {list(VIEWS.values())} {zone}")
+    code = [Path(__file__).with_name(name).read_text(encoding="utf-8") for name in CODE]
+    return SIGNATURE + hashlib.sha256("\n".join([declared, *code]).encode()).hexdigest()[:12]
+
+
+def note_fingerprint(engine: sa.Engine, fingerprint: str) -> None:
+    try:
+        with transaction(engine) as cursor:
+            cursor.execute(f"COMMENT ON SCHEMA {SCHEMA} IS %s", (fingerprint,))
+    except psycopg2.errors.InsufficientPrivilege:
+        # Somebody else's schema, in which we may make tables: it is compared each time.
+        logger.debug("The schema %s is another role's: it is compared with the declarations in each run.", SCHEMA)
+
+
+def with_what_lacks(
+    engine: sa.Engine,
+    work: Callable[[], T],
+    tables: Mapping[str, Table] = TABLES,
+    *,
+    zone: ZoneInfo | None = DEFAULT_ZONE,
+) -> T:
+    """What `work` gives. Where it fails because something is not there, that is added, and it is done once more.
+
+    Somebody may have dropped it since the comparison that the schema's comment tells of. Raises what `work` raises.
+    """
+    try:
+        return work()
+    except NotThere as error:
+        logger.warning("%s", say("compared_again", why=error))
+        prepare(engine, tables, compare=True, zone=zone)
+        return work()
+
+
 def describe_holders(engine: sa.Engine, statement: str) -> str:
     """Who holds what the statement waits for, without what they ask: that may be personal."""
     # What a view is made of is not held up by it.
@@ -159,7 +247,10 @@ def start(engine: sa.Engine) -> Iterator[sa.Connection]:
         yield connection
 
 
-def add_missing(shape: sa.MetaData, connection: sa.Connection, loads_follow: bool) -> list[str]:
+def add_missing(
+    shape: sa.MetaData, connection: sa.Connection, loads_follow: bool, guarded: Mapping[str, Table]
+) -> list[str]:
+    """Personal columns of `guarded` tables are not added where the public would read them."""
     version: int = connection.scalar(sa.text("SELECT current_setting('server_version_num')::int")) or 0
     if version < 150000:
         raise WarehouseError(say("server_too_old", version=version // 10000))
@@ -170,7 +261,10 @@ def add_missing(shape: sa.MetaData, connection: sa.Connection, loads_follow: boo
         done.append(say("schema_named", what=SCHEMA))
     context = make_context(connection)
     operations = Operations(context)
-    for addition in find_missing(shape, context, loads_follow):
+    missing = find_missing(shape, context, loads_follow)
+    columns = [(each.table_name, each.column.name) for each in missing if isinstance(each, ops.AddColumnOp)]
+    refuse_to_publish(connection, columns, guarded)
+    for addition in missing:
         with fit_for_old_rows(addition):
             operations.invoke(addition)
         done.append(describe_addition(addition))
@@ -193,16 +287,25 @@ def is_synced_at(addition: Any) -> bool:
     return isinstance(addition, ops.AddColumnOp) and addition.column.name == "synced_at"
 
 
-def read_roles(connection: sa.Connection) -> set[str]:
-    return set(connection.scalars(sa.text("SELECT rolname FROM pg_roles")))
-
-
-def list_missing(engine: sa.Engine, tables: Mapping[str, Table] = TABLES) -> list[str]:
-    """What a sync would add of tables, columns, indexes and constraints before it loads. Changes nothing."""
+def list_missing(
+    engine: sa.Engine, tables: Mapping[str, Table] = TABLES, *, zone: ZoneInfo | None = DEFAULT_ZONE
+) -> list[str]:
+    """What a sync would add of tables, columns, indexes, constraints and views before it loads. Changes nothing."""
     with engine.connect() as connection:
-        return [
-            describe_addition(addition) for addition in find_missing(metadata(tables), make_context(connection), True)
-        ]
+        added = find_missing(metadata(tables), make_context(connection), True)
+        return [*map(describe_addition, added), *list_lacking_views(connection, zone)]
+
+
+def list_altered(engine: sa.Engine, tables: Mapping[str, Table] = TABLES) -> list[str]:
+    """The tables that are there and that a sync would alter before it loads, which only their owner may."""
+    shape = metadata(tables)
+    with engine.connect() as connection:
+        missing = find_missing(shape, make_context(connection), True)
+        made = {each.table_name for each in missing if isinstance(each, ops.CreateTableOp)}
+        altered = {
+            each.source_table if isinstance(each, ops.CreateForeignKeyOp) else each.table_name for each in missing
+        }
+        return sorted({*altered, *(fit.table for fit in find_fits(shape, connection))} - made)
 
 
 def make_context(connection: sa.Connection) -> MigrationContext:
@@ -351,6 +454,7 @@ class Fit:
     """What makes a column of a table that existed before into what `load` relies on: rows to fill, then statements
     that alter it, and what was done then, in words."""
 
+    table: str
     fill: str | None
     alter: list[str]
     text: str
@@ -373,11 +477,12 @@ def find_fits(shape: sa.MetaData, connection: sa.Connection) -> Iterator[Fit]:
             if isinstance(column.type, sa.DateTime) and isinstance(old_type, sa.DateTime) and not old_type.timezone:
                 # Where the session's time zone is UTC, no row is written (PostgreSQL 12, release notes).
                 alter = f"ALTER TABLE {quoted} ALTER {name} TYPE timestamptz"
-                yield Fit(None, [alter], say("time_zone_of", what=of))
+                yield Fit(table.name, None, [alter], say("time_zone_of", what=of))
             if not column.nullable and old["nullable"]:
                 filler = column.info.get("placeholder")
                 default = [f"ALTER TABLE {quoted} ALTER {name} SET DEFAULT {filler}"] if column.server_default else []
                 yield Fit(
+                    table.name,
                     f"UPDATE {quoted} SET {name} = {filler} WHERE {name} IS NULL" if filler else None,  # noqa: S608
                     [*default, f"ALTER TABLE {quoted} ALTER {name} SET NOT NULL"],
                     say("not_null_of", what=of),
@@ -390,15 +495,15 @@ def fill_rows(connection: sa.Connection, fits: Iterable[Fit]) -> None:
             connection.execute(sa.text(fit.fill))
 
 
-def alter_columns(connection: sa.Connection, fits: Iterable[Fit]) -> Iterator[str]:
+def alter_columns(connection: sa.Connection, fits: Iterable[Fit], level: int) -> Iterator[str]:
     for fit in fits:
         *defaults, last = fit.alter
         for statement in defaults:
             connection.execute(sa.text(statement))
-        yield from if_nothing_depends(connection, last, fit.text)
+        yield from if_nothing_depends(connection, last, fit.text, level)
 
 
-def if_nothing_depends(connection: sa.Connection, statement: str, what: str) -> list[str]:
+def if_nothing_depends(connection: sa.Connection, statement: str, what: str, level: int = logging.WARNING) -> list[str]:
     """Runs a statement that people's views, indexes or rows may forbid; theirs stand, and the sync does without."""
     try:
         with connection.begin_nested():
@@ -406,55 +511,12 @@ def if_nothing_depends(connection: sa.Connection, statement: str, what: str) -> 
     except (sa.exc.NotSupportedError, sa.exc.IntegrityError, sa.exc.ProgrammingError) as error:
         if isinstance(error.orig, psycopg2.errors.InsufficientPrivilege):
             raise
-        logger.warning("%s", say("left_as_it_is", what=what, why=type(error.orig).__name__))
+        # Which view it is stands in the detail; of a row that forbids it, that would be its values.
+        depends = error.orig if isinstance(error.orig, psycopg2.errors.FeatureNotSupported) else None
+        detail = depends.diag.message_detail if depends else None
+        logger.log(level, "%s", say("left_as_it_is", what=what, why=detail or type(error.orig).__name__))
         return []
     return [what]
-
-
-def protect(connection: sa.Connection, name: str, roles: Iterable[str]) -> None:
-    """Row level security from the first moment; of Supabase's roles, only the service may read."""
-    table = f'{SCHEMA}."{name}"'
-    connection.execute(sa.text(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"))
-    if name == OWNER_ONLY:
-        connection.execute(sa.text(f"REVOKE ALL ON {table} FROM PUBLIC"))
-        for role in SUPABASE_ROLES & set(roles):
-            connection.execute(sa.text(f"REVOKE ALL ON {table} FROM {role}"))
-        return
-    restrict(connection, table, roles)
-    if "service_role" in roles:
-        connection.execute(sa.text(f"GRANT USAGE ON SCHEMA {SCHEMA} TO service_role"))
-        reads = f"CREATE POLICY service_role_reads ON {table} FOR SELECT TO service_role USING (true)"
-        connection.execute(sa.text(reads))
-
-
-def restrict(connection: sa.Connection, relation: str, roles: Iterable[str]) -> None:
-    """Takes back what default privileges may have given."""
-    for role in SUPABASE_ROLES & set(roles):
-        connection.execute(sa.text(f"REVOKE ALL ON {relation} FROM {role}"))
-    if "service_role" in roles:
-        connection.execute(sa.text(f"GRANT SELECT ON {relation} TO service_role"))
-
-
-def replace_views(connection: sa.Connection) -> list[str]:
-    roles = read_roles(connection)
-    return [line for name, query in VIEWS.items() for line in replace_view(connection, name, query, roles)]
-
-
-def replace_view(connection: sa.Connection, name: str, query: str, roles: Iterable[str]) -> list[str]:
-    """Makes a view, or makes it anew when its text is not the one that its comment has the digest of."""
-    view = f"{SCHEMA}.{name}"
-    digest = f"gazelle-sync {hashlib.sha256(query.encode()).hexdigest()[:12]}"
-    if connection.scalar(sa.text("SELECT obj_description(to_regclass(:view))"), {"view": view}) == digest:
-        return []
-    new = connection.scalar(sa.text("SELECT to_regclass(:view) IS NULL"), {"view": view})
-    # A colon would be taken for a parameter.
-    escaped = query.replace(":", "\\:")
-    connection.execute(sa.text(f"CREATE OR REPLACE VIEW {view} WITH (security_invoker = true) AS {escaped}"))
-    connection.execute(sa.text(f"COMMENT ON VIEW {view} IS '{digest}'"))
-    if new:
-        # Later, what people granted is theirs.
-        restrict(connection, view, roles)
-    return [say("view_named", what=name)]
 
 
 def describe_addition(addition: Any) -> str:

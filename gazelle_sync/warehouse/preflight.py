@@ -19,19 +19,25 @@ from sqlalchemy.dialects import postgresql as pg
 from gazelle_sync.tables import TABLES, Table
 from gazelle_sync.translations import say
 from gazelle_sync.warehouse.connection import WarehouseError, describe_error, fetch, transaction, with_retries
-from gazelle_sync.warehouse.schema import OWNER_ONLY, SCHEMA, metadata
+from gazelle_sync.warehouse.migrations import list_altered
+from gazelle_sync.warehouse.schema import AS_GOOD, OWNER_ONLY, SCHEMA, metadata
 
-# Declared type → what does as well: it holds every value that the sync writes.
-AS_GOOD = {"text": {"character varying"}, "integer": {"bigint", "numeric"}}
+# A sync converts these by itself, and reads them as UTC where a view keeps it from that.
+CONVERTED = {"timestamp with time zone": {"timestamp without time zone"}}
 
 
 def check_server(engine: Engine) -> str:
-    """The server's version. Raises `WarehouseError` when it can't be reached, or is too old."""
-    (version, number), *_ = fetch_once(
-        engine, "SELECT current_setting('server_version'), current_setting('server_version_num')::int"
+    """The server's version. Raises `WarehouseError` when it can't be reached, is too old, or can't hold every text."""
+    (version, number, encoding), *_ = fetch_once(
+        engine,
+        "SELECT current_setting('server_version'), current_setting('server_version_num')::int, "
+        "current_setting('server_encoding')",
     )
     if number < 150000:
         raise WarehouseError(say("server_too_old", version=version))
+    if encoding != "UTF8":
+        mending = "CREATE DATABASE gazelle ENCODING 'UTF8' TEMPLATE template0;"
+        raise WarehouseError(say("database_not_utf8", encoding=encoding, mending=mending))
     return f"PostgreSQL {version}"
 
 
@@ -117,7 +123,65 @@ def check_privileges(engine: Engine) -> str:
     if hidden:
         mending = repeat_statement("ALTER TABLE gazelle.{} OWNER TO " + role, hidden)
         raise WarehouseError(say("rows_hidden", role=role, tables=", ".join(hidden), mending=mending))
+    check_owner(engine, role)
+    rehearse_writing(engine)
     return say("role_named", role=role)
+
+
+def check_owner(engine: Engine, role: str, tables: Mapping[str, Table] = TABLES) -> None:
+    """Raises `WarehouseError` with the tables that the next sync has to alter, and that are another role's.
+
+    `role` is quoted. Who is not the owner may be granted everything but that (PostgreSQL manual, "Privileges").
+    """
+    found = fetch_once(
+        engine,
+        "SELECT format('%%I', relname) FROM pg_class WHERE relnamespace = to_regnamespace('gazelle') "
+        "AND relkind = 'r' AND relname = ANY (%(ours)s) AND NOT pg_has_role(relowner, 'USAGE') ORDER BY relname",
+        {"ours": own_tables(tables)},
+    )
+    altered = list_altered(engine, tables) if found else []
+    if names := [name for (name,) in found if name.strip('"') in altered]:
+        mending = repeat_statement("ALTER TABLE gazelle.{} OWNER TO " + role, names)
+        raise WarehouseError(say("not_the_owner", role=role, tables=", ".join(names), mending=mending))
+
+
+def check_schema_rights(engine: Engine, schema: str, *, variable: str) -> None:
+    """Raises `WarehouseError` when the role of `variable` may not make tables in a schema, nor make that."""
+    (role, database, exists, may), *_ = fetch_once(
+        engine,
+        """
+        SELECT quote_ident(current_user), quote_ident(current_database()), to_regnamespace(%(schema)s) IS NOT NULL,
+               CASE WHEN to_regnamespace(%(schema)s) IS NULL
+                    THEN has_database_privilege(current_database(), 'CREATE')
+                    ELSE has_schema_privilege(%(schema)s, 'USAGE') AND has_schema_privilege(%(schema)s, 'CREATE') END
+        """,
+        {"schema": schema},
+    )
+    if not may:
+        mending = (
+            f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {role};"
+            if exists
+            else f"CREATE SCHEMA {schema} AUTHORIZATION {role};"
+        )
+        raise WarehouseError(
+            say("may_not_make_schema", role=role, database=database, schema=schema, variable=variable, mending=mending)
+        )
+
+
+def rehearse_writing(engine: Engine) -> None:
+    """Writes a megabyte where rows are staged, and drops it: a server can be read-only, or its disk full.
+
+    Raises `WarehouseError`.
+    """
+
+    def work() -> None:
+        with transaction(engine) as cursor:
+            cursor.execute(
+                "CREATE TEMP TABLE rehearsal ON COMMIT DROP AS "
+                "SELECT repeat(md5(number::text), 32) FROM generate_series(1, 1000) AS number"
+            )
+
+    with_retries(work, say("rehearsing"), attempts=1)
 
 
 def check_column_types(engine: Engine, tables: Mapping[str, Table] = TABLES) -> None:
@@ -143,7 +207,8 @@ def check_column_types(engine: Engine, tables: Mapping[str, Table] = TABLES) -> 
     wrong = [
         (table, column, there, declared[table, column])
         for table, column, there in found
-        if there not in {declared.get((table, column), there), *AS_GOOD.get(declared.get((table, column), ""), ())}
+        if (meant := declared.get((table, column), there)) != there
+        and there not in {*AS_GOOD.get(meant, ()), *CONVERTED.get(meant, ())}
     ]
     if wrong:
         told = ", ".join(

@@ -6,6 +6,7 @@ Keep out: anything that writes, and what the log says (`history`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 
 import pandas
 from psycopg2 import sql
@@ -40,3 +41,17 @@ def read_sample(engine: Engine, table: Table, count: int = 5) -> pandas.DataFram
     _, rows = fetch(engine, query, {"count": count})
     frame: pandas.DataFrame = pandas.DataFrame(rows, columns=pandas.Index(shown), dtype=object)
     return frame
+
+
+def read_last_day(engine: Engine, table: Table) -> date | None:
+    """The last business day of a table's records; None without any, and for one that has no date of its own.
+
+    Raises `WarehouseError`.
+    """
+    if table.partitioned_by is None or "." in table.partitioned_by:
+        return None
+    query = sql.SQL("SELECT max({})::date FROM {} WHERE deleted_at IS NULL").format(
+        sql.Identifier(table.partitioned_by), sql.Identifier(SCHEMA, table.name)
+    )
+    last: date | None = fetch(engine, query, {})[1][0][0]
+    return last

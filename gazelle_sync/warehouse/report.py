@@ -11,6 +11,8 @@ class LoadReport:
 
     `filled` rows only got values of columns that are new in the table. `proved` says whether what was read is all that
     there was; `refused`, that Gazelle did not let us read the table, which may be so.
+    `version` is the id of the run that last changed the rows which this load speaks for: it changes when they do.
+    `held_back` has the records that are gone, and are more than may go at once.
     `page_sizes` has every size of a page that was asked for, in its order.
     """
 
@@ -30,8 +32,10 @@ class LoadReport:
     rows: int = 0
     seconds: float = 0.0
     proved: bool = True
+    version: str = "-"
     page_sizes: list[int] = field(default_factory=list)
     refused: bool = False
+    held_back: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     @property

@@ -53,13 +53,13 @@ def row_checks(table: Table, zone: ZoneInfo, tables: Mapping[str, Table] = TABLE
     """Those of every table, then those of this one. Live rows are meant, placeholders aside."""
     target = sql.Identifier(SCHEMA, table.name)
     key = sql.SQL(" || '/' || ").join(sql.Identifier("t", name) for name in table.key)
-    live = sql.SQL("SELECT {} FROM {} t WHERE t.deleted_at IS NULL AND t.synced_at IS NOT NULL AND ").format(
-        key, target
-    )
+    live = sql.SQL(
+        "SELECT {} FROM {} t WHERE t.deleted_at IS NULL AND t.synced_at IS NOT NULL AND {} IS NOT NULL AND "
+    ).format(key, target, key)
     yield RowCheck(
         "ids_are_unique_and_present",
-        "Every row has Gazelle's id, and no two rows have the same.",
-        sql.SQL("SELECT min({key}) FROM {target} t GROUP BY {key} HAVING {key} IS NULL OR count(*) > 1").format(
+        "No two rows have the same of Gazelle's ids. A row without one is somebody's own, and left alone.",
+        sql.SQL("SELECT min({key}) FROM {target} t WHERE {key} IS NOT NULL GROUP BY {key} HAVING count(*) > 1").format(
             key=key, target=target
         ),
         blocking=True,
@@ -141,7 +141,8 @@ def count_rows_in_scope(engine: Engine, table: Table, scope: Scope, tables: Mapp
     within, parameters = condition(table, scope, tables)
     key = sql.SQL(" || '/' || ").join(sql.Identifier("t", name) for name in table.key)
     query = sql.SQL(
-        "SELECT (SELECT count(*) FROM {target} t WHERE t.deleted_at IS NULL AND t.synced_at IS NOT NULL AND {within})"
+        "SELECT (SELECT count(*) FROM {target} t WHERE t.deleted_at IS NULL AND t.synced_at IS NOT NULL "
+        "AND {key} IS NOT NULL AND {within})"
         " + "
         "(SELECT count(*) FROM gazelle.rejected_rows r WHERE r.table_name = %(table)s AND r.resolved_at IS NULL "
         # A record without a row has no date either: those are meant that were met after the last load but one.

@@ -17,6 +17,8 @@ from gazelle_sync.tables import TABLES, Column, Table, Type
 SCHEMA = "gazelle"
 # The one table that nobody but its owner may read.
 OWNER_ONLY = "oauth_token"
+# Declared type → what does as well: it holds every value that the sync writes.
+AS_GOOD = {"text": {"character varying"}, "integer": {"bigint", "numeric"}}
 
 # PostgreSQL's own default names, so that what the old service made is recognised as the same thing.
 NAMES = {
@@ -80,17 +82,17 @@ def add_mirrored_table(shape: sa.MetaData, table: Table, tables: Mapping[str, Ta
     made: sa.Table = sa.Table(
         table.name, shape, *columns, *constraints, comment=table.comment, info={"built_late": True}
     )
-    # A composite key's constraint serves its first column already.
-    for name in indexed_columns(table):
-        if own_key or name != table.key[0]:
-            sa.Index(None, made.c[name])
+    for names in list_indexes(table):
+        sa.Index(None, *(made.c[name] for name in names))
     return made
 
 
-def indexed_columns(table: Table) -> list[str]:
-    """What rows are looked up by: their relations, and their date."""
+def list_indexes(table: Table) -> list[tuple[str, ...]]:
+    """What rows are looked up by: their relations, their date, and what is declared."""
     dated = [table.partitioned_by] if table.partitioned_by and "." not in table.partitioned_by else []
-    return [*table.references, *dated]
+    # An index of several columns serves the first of them, and so does a composite key's constraint.
+    served = {table.key[0], *(names[0] for names in table.indexes)}
+    return [*((name,) for name in (*table.references, *dated) if name not in served), *table.indexes]
 
 
 def make_column(column: Column, tables: Mapping[str, Table]) -> sa.Column[Any]:
@@ -191,6 +193,9 @@ def add_own_tables(shape: sa.MetaData) -> None:
     )
     sa.Index(None, changes.c.table_name, changes.c.changed_at)
     sa.Index(None, changes.c.external_id)
+    # What was to take place in the days that are coming. As it is written there, in UTC, it is in order.
+    moved = changes.c.changed["starts_at", "0"].astext.collate("C")
+    sa.Index("row_changes_moved_idx", moved, postgresql_where=changes.c.changed.has_key("starts_at"))
     sa.Table(
         "page_sizes",
         shape,

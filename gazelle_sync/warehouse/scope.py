@@ -1,11 +1,12 @@
-"""A scope of business dates as a condition on rows.
+"""A scope of business dates: as a condition on rows, and as people say it.
 
 Keep out: what is done with those rows (`load`, `read`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
 
 from psycopg2 import sql
 
@@ -40,3 +41,19 @@ def condition(
             owner=sql.Identifier(SCHEMA, owner.name), relation=sql.Identifier(row, relation[0]), within=within
         )
     return within, parameters
+
+
+def describe_scope(scope: str, say: Callable[..., str]) -> str:
+    """A scope as the log has it, in words: `March to May 2026` for `2026-03-01..2026-06-01`, whose end is exclusive."""
+    start, _, end = scope.partition("..")
+    if not end:
+        return say("all")
+    first, after = date.fromisoformat(start), date.fromisoformat(end)
+    last = after - timedelta(days=1)
+    if (first.day, after.day) != (1, 1):
+        return say("scope_of_days", first=first, last=last)
+    names = say("months").split()
+    told = {"first": names[first.month - 1], "year": first.year, "last": names[last.month - 1], "last_year": last.year}
+    if first.year != last.year:
+        return say("scope_of_years", **told)
+    return say("scope_of_month" if first.month == last.month else "scope_of_months", **told)

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 import pandas
 
+from gazelle_sync.files import explain
 from gazelle_sync.tables import Table, Type
+from gazelle_sync.translations import say
+from gazelle_sync.warehouse.connection import WarehouseError
 
 NULL = "\\N"
 
@@ -27,14 +31,16 @@ class Spool:
     def __init__(self, table: Table) -> None:
         self.rows = 0
         self._encoders = {column.name: ENCODERS[column.type] for column in table.all_columns}
-        # An unlinked file, readable by this process only.
-        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
+        self._file: IO[bytes] | None = None
 
     def __enter__(self) -> Spool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        if self._file:
+            # What could not be written is still in the buffer, and closing would try once more.
+            with suppress(OSError):
+                self._file.close()
 
     def add(self, frame: pandas.DataFrame) -> None:
         if frame.empty:
@@ -42,17 +48,36 @@ class Spool:
         # Column after column, and all at once: pandas takes longer to look a column up than this does to encode it.
         columns = frame.to_numpy(dtype=object).T.tolist()
         encoded = [self._encoders[name](column) for name, column in zip(frame.columns, columns, strict=True)]
-        self._file.write(("\n".join(map("\t".join, zip(*encoded, strict=True))) + "\n").encode())
+        with name_folder():
+            self._open().write(("\n".join(map("\t".join, zip(*encoded, strict=True))) + "\n").encode())
         self.rows += len(frame)
 
     def clear(self) -> None:
-        self._file.seek(0)
-        self._file.truncate()
+        with name_folder():
+            self._open().seek(0)
+            self._open().truncate()
         self.rows = 0
 
     def rewind(self) -> IO[bytes]:
-        self._file.seek(0)
+        with name_folder():
+            self._open().seek(0)
+        return self._open()
+
+    def _open(self) -> IO[bytes]:
+        if self._file is None:
+            # An unlinked file, readable by this process only.
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115  closed at the end
         return self._file
+
+
+@contextmanager
+def name_folder() -> Iterator[None]:
+    """The system says what it refused, and not where: a write has no path. Raises `WarehouseError`."""
+    try:
+        yield
+    except OSError as error:
+        folder = tempfile.tempdir or "TMPDIR"
+        raise WarehouseError(say("spool_unusable", folder=folder, why=explain(error))) from None
 
 
 Encoder = Callable[[list[Any]], list[str]]

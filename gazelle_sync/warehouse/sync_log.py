@@ -35,17 +35,31 @@ COUNTS = (
     "api_retries",
 )
 
+# The run that last changed what a load speaks for. Days as text stand in the order of their dates.
+VERSION = """
+CASE WHEN inserted + updated + filled + deleted + restored > 0 THEN run_id ELSE coalesce((
+    SELECT earlier.run_id FROM gazelle.sync_log AS earlier
+    WHERE earlier.table_name = sync_log.table_name
+      AND earlier.inserted + earlier.updated + earlier.filled + earlier.deleted + earlier.restored > 0
+      AND ('all' IN (earlier.scope, sync_log.scope)
+           OR split_part(earlier.scope, '..', 1) < split_part(sync_log.scope, '..', 2)
+              AND split_part(earlier.scope, '..', 2) > split_part(sync_log.scope, '..', 1))
+    ORDER BY earlier.id DESC LIMIT 1), '-') END
+"""
 
-def record_success(cursor: Cursor, run_id: str, report: LoadReport, started: datetime) -> None:
+
+def record_success(cursor: Cursor, run_id: str, report: LoadReport, started: datetime) -> str:
     """Within the load's own transaction: the log never tells of a load that did not happen.
 
-    `started` is when its reading began, by the database's clock.
+    `started` is when its reading began, by the database's clock. The answer is the run that last changed the rows which
+    this load speaks for, maybe this one; `-` where none did.
     """
     cursor.execute(
         f"""
         INSERT INTO gazelle.sync_log
             (run_id, table_name, scope, status, started_at, finished_at, error, proved, {", ".join(COUNTS)})
         VALUES (%s, %s, %s, %s, %s, clock_timestamp(), %s, %s, {", ".join(["%s"] * len(COUNTS))})
+        RETURNING {VERSION}
         """,  # noqa: S608  names of columns, listed above
         (
             run_id,
@@ -58,6 +72,9 @@ def record_success(cursor: Cursor, run_id: str, report: LoadReport, started: dat
             *(getattr(report, name) for name in COUNTS),
         ),
     )
+    row = cursor.fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 def record_failure(
@@ -68,7 +85,8 @@ def record_failure(
     `started` is None when it failed before its reading began.
     """
     # What is no Exception ends the process: a signal, by whatever name it is raised.
-    why = escape_unstorable(f"{type(error).__name__}: {error}") if isinstance(error, Exception) else say("interrupted")
+    told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    why = escape_unstorable(told) if isinstance(error, Exception) else say("interrupted")
     try:
         with transaction(engine) as cursor:
             cursor.execute(

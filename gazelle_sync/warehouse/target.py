@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
-from gazelle_sync.tables import Column, Table
+from gazelle_sync.tables import Column, Table, Type
 from gazelle_sync.warehouse.schema import SCHEMA, placeholder
 
 Key = tuple[str, ...]
@@ -54,6 +54,14 @@ class Target:
             "same_as_earlier": self.same_key("s", "twice"),
             "same_gone": self.same_key("gone", "t"),
             "t_columns": sql.SQL(", ").join(map(self.typed, compared)),
+            # As they are compared: without a zone, a time of a table that was taken over would read otherwise.
+            "t_timestamps": sql.SQL("jsonb_build_object({})").format(
+                sql.SQL(", ").join(
+                    sql.SQL("{}, {}").format(sql.Literal(column.name), self.typed(column))
+                    for column in compared
+                    if column.type is Type.TIMESTAMP
+                )
+            ),
             "s_columns": listed([column.name for column in compared], "s"),
             "t_key": listed(table.key, "t"),
             "t_key_text": key_as_text(table.key, "t"),

@@ -47,7 +47,7 @@ class HeldRow:
         """Saves nothing, and takes it back: the connection lives, and the role may write. Raises `psycopg2.Error`."""
         with self._connection.cursor() as cursor:
             if not has_table(cursor):
-                migrate(self._engine)
+                migrate(self._engine, zone=None)
             cursor.execute("SAVEPOINT rehearsal")
             cursor.execute(SAVE, ("{}",))
             # The row was locked before, and stays so (PostgreSQL manual, "Row-Level Locks").
@@ -66,7 +66,7 @@ class HeldRow:
         with self._connection.cursor() as cursor:
             try:
                 if not has_table(cursor):
-                    migrate(self._engine)
+                    migrate(self._engine, zone=None)
                 cursor.execute(SAVE, (json.dumps(token),))
                 self._connection.commit()
             except psycopg2.Error:

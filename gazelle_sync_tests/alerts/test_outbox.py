@@ -113,7 +113,7 @@ def test_while_the_servers_are_down_messages_are_kept_and_sent_at_the_next_call(
     mail_server.stop()
     slack, email = alerts.deliver()
     assert str(slack) == (
-        "slack: 1 alert(s) could not be sent and are kept for the next time (tried 1 times): "
+        "slack: 1 alert could not be sent and is kept for the next time (tried 1 time): "
         "Slack gave no answer (ConnectionError)"
     )
     assert email.why == f"The mail server 127.0.0.1:{mail_server.port} could not be reached (ConnectionRefusedError)"

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gazelle_sync.partitions import MONTHS_AHEAD, months_later
 from gazelle_sync.tables import TABLES
 from gazelle_sync.tables.declaration import Group
 from gazelle_sync_tests.browser.conftest import Desk
+from gazelle_sync_tests.conftest import NOW
 from gazelle_sync_tests.daemon.instance import wait
 
 if TYPE_CHECKING:
@@ -21,6 +23,12 @@ DIALOG = "//*[@role='dialog']"
 MONTHS = "[2026-03-01...2026-05-01]"
 # What a README can carry.
 LARGEST = 200_000
+
+STALE = """
+query { repositoryOrError(repositorySelector: {
+  repositoryLocationName: "gazelle_sync", repositoryName: "__repository__"
+}) { ... on Repository { assetNodes { assetKey { path } staleStatus staleCauses { reason } } } } }"""
+DATED = {name for name, table in TABLES.items() if table.partitioned_by}
 
 BACKFILLS = """
 query { partitionBackfillsOrError(limit: 10) { ... on PartitionBackfills { results {
@@ -78,6 +86,41 @@ def test_a_backfill_of_march_to_may_of_one_table_is_launched_in_its_dialog(desk:
     ui.shows("2026-03-01...2026-05-01", "gazelle / appointments", "100% completed")
 
 
+def test_sync_now_is_a_link_and_a_button_and_does_what_the_night_does(desk: Desk, ui: Ui) -> None:
+    ui.open("/locations/gazelle_sync/jobs/sync")
+    ui.click("Sync now")
+    ui.click("Launch Run")
+    # The UI asks whether it is meant to have no partition.
+    ui.click("Confirm")
+    ui.wait(lambda: "/runs/" in ui.driver.current_url, "the run's page")
+    run = desk.instance.run_ended(ui.driver.current_url.split("/runs/")[1].split("?")[0])
+    assert run["status"] == "SUCCESS"
+    found = {each["assetKey"]["path"][-1]: each["partition"] for each in run["assetMaterializations"]}
+    assert {name: found.get(name, "none") for name in TABLES} == {
+        name: f"{months_later(NOW, MONTHS_AHEAD)}" if name in DATED else None for name in TABLES
+    }
+
+
+def test_a_run_of_the_command_is_among_the_job_s_with_what_it_read(desk: Desk, ui: Ui) -> None:
+    assert desk.instance.project.run("sync", "--table", "taxes").code == 0
+    ui.open("/locations/gazelle_sync/jobs/sync/runs")
+    ui.shows("gazelle-sync/read: taxes", "Success")
+
+
+def test_nothing_is_called_unsynced_where_nothing_changed(desk: Desk, ui: Ui) -> None:
+    """After a run of everything, one of the hourly tables and months, and tables alone."""
+    coming = {"start": months_later(NOW, 0), "end": months_later(NOW, 2)}
+    tags = {f"dagster/asset_partition_range_{name}": f"{month}" for name, month in coming.items()}
+    for run in (desk.instance.launch(job="hourly", tags=tags), desk.instance.launch("contacts", "pianos")):
+        assert desk.instance.run_ended(run)["status"] == "SUCCESS"
+    nodes = desk.instance.ask(STALE)["assetNodes"]
+    assert {node["assetKey"]["path"][-1]: node["staleCauses"] for node in nodes if node["staleStatus"] == "STALE"} == {}
+    assert len(nodes) > len(TABLES)
+    ui.open(f"/locations/gazelle_sync/asset-groups/{Group.PEOPLE.value}")
+    ui.shows("contact_emails", "scheduled_messages")
+    assert "Unsynced" not in ui.text
+
+
 def test_the_result_of_a_check_is_shown_with_what_it_found(ui: Ui) -> None:
     ui.open("/assets/gazelle/appointments?view=checks&checkDetail=count_agrees_with_gazelle")
     ui.shows("There are as many records as Gazelle counts", "Passed", "in Gazelle", "here")
@@ -102,6 +145,13 @@ def test_the_status_page_needs_nothing_but_itself(desk: Desk, ui: Ui, pictures: 
     ui.shows("gazelle-sync", *TABLES, "The last")
     assert len(ui.driver.find_elements("tag name", "svg")) == 2
     assert ui.driver.execute_script("return performance.getEntriesByType('resource').length") == 0
+    ui.driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    )
+    try:
+        assert ui.driver.execute_script("return document.documentElement.scrollWidth") == 390
+    finally:
+        ui.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     ui.driver.set_window_size(1400, 1250)
     ui.picture(pictures / "status.png")
     assert (pictures / "status.png").stat().st_size < LARGEST

@@ -26,6 +26,7 @@ CONTRACT = {
     "GAZELLE_TOKEN_FILE": "config/token.json",
     "GAZELLE_TIMEZONE": "America/Toronto",
     "GAZELLE_REQUESTS_PER_SECOND": "5",
+    "GAZELLE_CONCURRENT_REQUESTS": "4",
     "GAZELLE_HISTORY_START": "2017-01-01",
     "SUPABASE_DB_URL": "",
     "SLACK_WEBHOOK_URL": "",
@@ -94,6 +95,22 @@ def test_children_are_given_the_defaults_but_never_a_choice_that_nobody_made(bar
     passed_on = {name: os.environ[name] for name in CONTRACT}
     assert passed_on == {**CONTRACT, "GAZELLE_BASE_URL": ""}
     assert environment.read_settings().embedded
+
+
+def test_who_comes_from_the_old_service_is_shown_the_string_to_copy(bare: pytest.MonkeyPatch) -> None:
+    old = {
+        "SUPABASE_URL": "https://abcdefghijklmnopqrst.supabase.co",
+        "SUPABASE_KEY": "a-key-that-is-not-shown",
+        "GAZELLE_CLIENT_ID": "id",
+        "GAZELLE_CLIENT_SECRET": "secret",
+    }
+    with pytest.raises(Misconfigured) as refused:
+        environment.read_settings(old)
+    assert "postgresql://postgres.abcdefghijklmnopqrst:<password>@<region>.pooler.supabase.com:5432" in str(
+        refused.value
+    )
+    assert "SUPABASE_URL and SUPABASE_KEY, which are, are for REST" in str(refused.value)
+    assert "a-key-that-is-not-shown" not in str(refused.value)
 
 
 # -- what there is ----------------------------------------------------------------------------------------------------
@@ -179,6 +196,8 @@ def test_half_a_configuration_is_told_by_what_is_missing(set_: list[str], said: 
         ("GAZELLE_HISTORY_START", "0001-01-01", "GAZELLE_HISTORY_START=0001-01-01 is before 1900"),
         ("GAZELLE_REQUESTS_PER_SECOND", "fast", "GAZELLE_REQUESTS_PER_SECOND=fast is no number above zero."),
         ("GAZELLE_REQUESTS_PER_SECOND", "0", "is no number above zero."),
+        ("GAZELLE_CONCURRENT_REQUESTS", "0", "is no whole number from 1 to 16."),
+        ("GAZELLE_CONCURRENT_REQUESTS", "many", "GAZELLE_CONCURRENT_REQUESTS=many is no whole number"),
         ("GAZELLE_REQUESTS_PER_SECOND", "-1", "is no number above zero."),
         ("GAZELLE_REQUESTS_PER_SECOND", "nan", "is no number above zero."),
         ("GAZELLE_REQUESTS_PER_SECOND", "inf", "is no number above zero."),

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
 import sqlite3
+import struct
+import termios
+import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -16,11 +21,15 @@ from gazelle_sync.environment import embedded
 from gazelle_sync.sandbox import Account
 from gazelle_sync.tables import TABLES
 from gazelle_sync_tests.conftest import NIGHTLY, NOW, folder_for_postgres, query_rows
-from gazelle_sync_tests.project import Ended, Project, running
+from gazelle_sync_tests.project import SOURCE, Ended, Project, running
 
+README = (SOURCE / "README.md").read_text()
 BANNER = "Nothing is configured: the bundled sandbox and an embedded PostgreSQL serve (see .env.example)."
 # The bundled sandbox's account, which is another one every day.
 ACCOUNT = Account.typical(NOW)
+# Of the terminal that the second sync runs in; and when it wrote what.
+WIDTH = 80
+MOMENTS: list[tuple[float, str]] = []
 LIVE = {
     "users": 6,
     "clients": 150,
@@ -71,7 +80,8 @@ def second(machine: Project, versions: Callable[[], dict[str, Any]]) -> tuple[En
     """A second sync, on a terminal and in French, and every row's version before it."""
     before = versions()
     terminal, its_end = pty.openpty()
-    process = machine.start("sync", stdout=its_end, LANG="fr_CA.UTF-8", TERM="xterm", COLUMNS="120")
+    fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, WIDTH, 0, 0))
+    process = machine.start("sync", stdout=its_end, LANG="fr_CA.UTF-8", TERM="xterm")
     os.close(its_end)
     shown = b""
     with running(process):
@@ -83,6 +93,7 @@ def second(machine: Project, versions: Callable[[], dict[str, Any]]) -> tuple[En
             if not piece:
                 break
             shown += piece
+            MOMENTS.append((time.monotonic(), piece.decode(errors="replace")))
         os.close(terminal)
         assert process.stderr is not None
         err = process.stderr.read()
@@ -92,11 +103,15 @@ def second(machine: Project, versions: Callable[[], dict[str, Any]]) -> tuple[En
 def summary(out: str) -> dict[str, list[str]]:
     """Table → its line of the summary, split."""
     found = {}
-    for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out).splitlines():
-        words = line.split()
-        if len(words) >= 8 and words[0] in TABLES:
-            found[words[0]] = words[1:]
+    for line in plain(out).splitlines():
+        if parts := re.fullmatch(r"(\w+) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+) +(.* s) (\S.*?) *", line):
+            found[parts[1]] = list(parts.groups()[1:])
     return found
+
+
+def plain(shown: str) -> str:
+    """What a terminal shows, without its control sequences."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
 
 
 def test_status_before_any_sync_lists_every_table_as_never_synced(before: Ended) -> None:
@@ -110,14 +125,16 @@ def test_status_before_any_sync_lists_every_table_as_never_synced(before: Ended)
 def test_the_first_sync_ends_well_and_sums_up_every_table(first: Ended) -> None:
     assert (first.code, first.err) == (0, "")
     assert first.out.startswith(BANNER)
-    assert first.out.rstrip().endswith("Done.")
+    assert re.search(
+        r"^Done in .* s\.\n  gazelle-sync dev +shows it .*\n  gazelle-sync psql +opens the data.*\n\Z", first.out, re.M
+    )
     lines = summary(first.out)
     assert lines.keys() == TABLES.keys()
     for table, line in lines.items():
         fetched, *counts, seconds, status = line
         assert int(fetched) == LIVE.get(table, int(fetched))
         assert counts == [fetched, "0", "0", "0"]
-        assert float(seconds) >= 0
+        assert float(seconds.removesuffix(" s")) >= 0
         assert status == "done"
 
 
@@ -160,18 +177,48 @@ def test_the_second_sync_rewrites_no_row(
 
 
 def test_a_french_locale_is_answered_in_french(second: tuple[Ended, dict[str, Any]]) -> None:
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", second[0].out)
+    text = plain(second[0].out)
     assert "Rien n’est configuré\u00a0: le bac à sable et un PostgreSQL embarqué servent" in text
-    assert "lus  ajoutés  modifiés  inchangés  rejetés  secondes" in text
-    assert text.rstrip().endswith("Terminé.")
+    assert re.search(r"lus +ajoutés +modifiés +inchangés +rejetés +durée +état", text)
+    assert re.search(r"^Terminé en .* s\.\s+gazelle-sync dev +montre .*\s+gazelle-sync psql +ouvre", text, re.MULTILINE)
 
 
 def test_on_a_terminal_each_table_gets_a_bar_and_no_log_lines(second: tuple[Ended, dict[str, Any]]) -> None:
     shown = second[0].out
     assert "\x1b[" in shown
     for table in NIGHTLY:
-        assert re.search(rf"{table} +.*[━╸╺].*\d+/\d+", shown)
+        assert re.search(rf"{table} +.*[━╸╺].*\d+/\d+.*\d s", shown)
     assert " INFO " not in shown
+
+
+def test_the_bars_are_drawn_while_tables_are_read_and_not_at_the_end(second: tuple[Ended, dict[str, Any]]) -> None:
+    drawn = [at for at, piece in MOMENTS if re.search("[━╸╺]", piece)]
+    lasted = drawn[-1] - drawn[0]
+    assert len(NIGHTLY) / 20 < lasted
+    # Ten times a second, where the machine has nothing else to do.
+    assert len(drawn) > max(2 * lasted, len(NIGHTLY))
+    assert max(later - sooner for sooner, later in pairwise(drawn)) < max(lasted / 3, 2)
+    # And somebody sees that it is alive before the first table.
+    assert MOMENTS[0][0] < drawn[0]
+    assert "Préparation" in "".join(piece for at, piece in MOMENTS if at < drawn[0])
+    assert "Préparation" not in "".join(piece for at, piece in MOMENTS if at > drawn[0])
+
+
+def test_no_name_is_cut_in_a_terminal_of_80_columns(second: tuple[Ended, dict[str, Any]]) -> None:
+    lines = [line.rstrip() for line in re.split(r"[\r\n]+", plain(second[0].out))]
+    of_tables = [line for line in lines if re.match("|".join(name[:12] for name in NIGHTLY), line)]
+    assert len(of_tables) > 2 * len(NIGHTLY)
+    assert {line.split()[0] for line in of_tables} == set(NIGHTLY)
+    assert max(map(len, of_tables)) <= WIDTH
+
+
+@pytest.mark.parametrize("query", re.findall(r"```sql\n(.*?)```", README, re.DOTALL))
+def test_the_line_that_opens_the_data_answers_the_queries_of_the_readme(
+    machine: Project, second: tuple[Ended, dict[str, Any]], query: str
+) -> None:
+    done = machine.run("psql", "-c", query)
+    assert (done.code, done.err) == (0, "")
+    assert re.search(r"\([1-9]\d* rows?\)", done.out)
 
 
 def test_both_runs_are_in_dagsters_history_as_the_job_sync(
@@ -191,7 +238,7 @@ def test_status_afterwards_shows_rows_and_the_months_that_were_read(
     done = machine.run("status", GAZELLE_SYNC_LANG="fr")
     assert done.code == 0
     for table, count in LIVE.items():
-        scope = r"\d{4}-\d\d-01\.\.\d{4}-\d\d-01" if TABLES[table].partitioned_by else "tout"
+        scope = r"([a-zéû]+( \d{4})? à )?[a-zéû]+ \d{4}" if TABLES[table].partitioned_by else "tout"
         assert re.search(rf"^{table} +{count} .*\d{{4}}-\d\d-\d\d \d\d:\d\d .*{scope} .*fait", done.out, re.MULTILINE)
 
 
@@ -199,7 +246,7 @@ def test_everything_lands_in_var_and_nothing_at_home(machine: Project, second: t
     files = machine.files()
     assert {path for path in files if not path.startswith("project/var/")} == set()
     below = {path.split("/")[2] for path in files}
-    assert below == {"dagster", "logs", "postgres", "runs"}
+    assert below == {"dagster", "last_days", "logs", "postgres", "runs"}
 
 
 def test_the_log_file_tells_of_both_runs(machine: Project, second: tuple[Ended, dict[str, Any]]) -> None:

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -97,6 +98,25 @@ def test_from_and_to_read_the_months_that_the_days_fall_in(
     assert command("sync", "--table", "appointments", *options, **variables).exit_code == 0
     assert scopes(stored) == {"appointments": f"{day.replace(day=1)}..{months_later(day, 1)}"}
     assert asked_since(live, count) == {"allEventsBatched"}
+
+
+def test_its_runs_are_among_the_job_s_with_what_was_asked_for(definitions: ModuleType) -> None:
+    """By the filter of *Jobs → sync → Runs*; the last five are those of the tests above."""
+    from dagster import DagsterInstance, RunsFilter
+
+    day = (HISTORY_START + timedelta(days=70)).replace(day=17)
+    of_the_job = RunsFilter(job_name="sync", tags={".dagster/repository": "__repository__@gazelle_sync"})
+    with DagsterInstance.from_config(str(definitions.settings.root)) as instance:
+        found = instance.get_runs(of_the_job, limit=5)
+    assert [run.tags["gazelle-sync/read"] for run in found] == [
+        f"appointments, {day:%Y-%m}",
+        "pianos, users",
+        "appointments, full",
+        "what is due",
+        "what is due",
+    ]
+    assert ["gazelle-sync/nightly" in run.tags for run in found] == [False, False, False, True, True]
+    assert {run.tags["dagster/code_location"] for run in found} == {"gazelle_sync"}
 
 
 def test_days_beyond_all_history_are_cut_to_the_months_there_are(
@@ -188,8 +208,8 @@ def test_what_could_not_be_stored_is_a_warning_and_no_failure(
     finally:
         piano["notes"] = before
     assert result.exit_code == 0
-    assert result.output.rstrip().endswith("Done, with warnings.")
-    assert f"pianos: 1 records could not be stored as they came: {piano['id']}" in said(result)
+    assert re.search(r"Done in .* s, with warnings\.$", result.output.rstrip())
+    assert f"pianos: 1 record could not be stored as it came: {piano['id']}" in said(result)
     assert stored("SELECT status FROM gazelle.sync_log ORDER BY id DESC LIMIT 1") == [{"status": "warning"}]
 
 
@@ -203,7 +223,7 @@ def test_more_deletions_than_may_be_are_done_when_they_are_allowed(
     try:
         refused = command("sync", "--table", "pianos", **variables)
         assert refused.exit_code == 0
-        assert "run `gazelle-sync sync --allow-mass-delete` once" in said(refused)
+        assert "run `gazelle-sync sync --table pianos --allow-mass-delete` once" in said(refused)
         assert stored("SELECT count(*) FROM gazelle.pianos WHERE deleted_at IS NULL") == [{"count": len(removed)}]
         allowed = command("sync", "--table", "pianos", "--allow-mass-delete", **variables)
     finally:

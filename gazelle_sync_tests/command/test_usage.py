@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from gazelle_sync.cli import main
+from gazelle_sync.cli.findings import NotKnown, find
+from gazelle_sync.environment import connections
+from gazelle_sync.environment import settings as environment
+from gazelle_sync.environment.settings import read_settings
 from gazelle_sync.tables import TABLES
+from gazelle_sync.translations import Speech
 from gazelle_sync_tests.command.conftest import said
-from gazelle_sync_tests.project import Project
+from gazelle_sync_tests.project import SOURCE, Project
 
-COMMANDS = ("sync", "status", "check", "login", "migrate", "sandbox", "dev")
+COMMANDS = ("sync", "status", "check", "psql", "login", "migrate", "sandbox", "dev")
+SPAN = ("--from", "2026-01-01", "--to", "2026-02-01")
 REAL = {"SUPABASE_DB_URL": "postgresql://u:geheim@127.0.0.1:9/db", "GAZELLE_API_KEY": "key"}
 
 
@@ -98,6 +108,13 @@ def test_no_command_begins_with_half_a_configuration(command: Callable[..., Resu
     [
         (["--table", "piano"], f"There is no table piano. There are {', '.join(TABLES)}."),
         (["--table", "pianos", "--table", "x", "--table", "y"], "There is no table x, y."),
+        (
+            ["--table", "pianos", "--table", "users", *SPAN],
+            "--from and --to are for tables that have a date (appointments, appointment_pianos, timeline_entries), and "
+            "pianos, users have none: leave out the days, or these tables.",
+        ),
+        (["--table", "appointments", "--table", "clients", *SPAN], "and clients has none: leave out the days"),
+        (["--table", "company", *SPAN], "and company has none"),
         (["--from", "2026-01-01"], "--from and --to go together: give both."),
         (["--to", "2026-01-01"], "--from and --to go together: give both."),
         (["--from", "2026-02-01", "--to", "2026-01-31"], "--from is later than --to."),
@@ -106,7 +123,7 @@ def test_no_command_begins_with_half_a_configuration(command: Callable[..., Resu
         (["--from", "2999-01-01", "--to", "2999-12-31"], "There is no month from 2999-01-01 to 2999-12-31"),
         (
             ["--from", "yesterday", "--to", "2026-01-01"],
-            "Error: Invalid value for '--from': 'yesterday' does not match",
+            "Error: Invalid value for '--from': yesterday is no day of the calendar. Write one like 2026-03-31.",
         ),
         (["--from", "2026-02-30", "--to", "2026-03-01"], "Error: Invalid value for '--from'"),
     ],
@@ -130,12 +147,16 @@ def test_login_without_an_app_says_what_is_missing(command: Callable[..., Result
 def test_a_port_that_is_none_is_refused(command: Callable[..., Result], name: str) -> None:
     result = command(name, "--port", "65536")
     assert result.exit_code == 2
-    assert "65536 is not in the range 1<=x<=65535" in said(result)
+    assert "65536 is no port. Write a number from 1 to 65535." in said(result)
 
 
-def test_a_database_that_is_no_postgresql_is_said_without_its_password(command: Callable[..., Result]) -> None:
-    result = command("status", SUPABASE_DB_URL="mysql://u:geheim@localhost/db", GAZELLE_API_KEY="key")
-    assert result.exit_code == 1
+@pytest.mark.parametrize("kind", ["mysql", "https", "redis"])
+@pytest.mark.parametrize("name", ["status", "psql", "migrate"])
+def test_a_database_that_is_no_postgresql_is_said_without_its_password(
+    command: Callable[..., Result], name: str, kind: str
+) -> None:
+    result = command(name, SUPABASE_DB_URL=f"{kind}://u:geheim@localhost/db", GAZELLE_API_KEY="key")
+    assert result.exit_code == 2
     assert "SUPABASE_DB_URL is for another kind of database, and has to be for postgresql://." in said(result)
     assert "geheim" not in result.output
 
@@ -150,3 +171,133 @@ def test_a_process_says_it_in_one_line_on_stderr_and_from_the_env_file(tmp_path)
         "string, or unset every GAZELLE_ variable to use the bundled sandbox and database.\n"
     )
     assert project.files() == {"project/.env"}
+
+
+# -- help, as a person reads it ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("language", "headings"),
+    [("en", ("Usage: ", "Options:", "Commands:")), ("fr", ("Usage : ", "Options :", "Commandes :"))],
+)
+def test_help_is_whole_in_the_readers_language(
+    bare: pytest.MonkeyPatch, language: str, headings: tuple[str, ...]
+) -> None:
+    bare.setenv("GAZELLE_SYNC_LANG", language)
+    say = Speech(language)
+    shown = said(CliRunner().invoke(main, ["--help"]))
+    for heading in headings:
+        assert " ".join(heading.split()) in shown
+    for name, command in main.commands.items():
+        assert " ".join(say(f"help_{name}").split()) in shown
+        own = CliRunner().invoke(main, [name, "--help"]).output
+        for option in (each for each in command.params if isinstance(each, click.Option)):
+            assert " ".join(say(f"help_{name}_{option.name}").split()) in " ".join(own.split())
+        assert not re.search(r"INTEGER|TEXT|%Y|RANGE|<=|\.\.\.$|DATETIME|FILENAME", own, re.MULTILINE)
+        assert max(map(len, own.splitlines())) <= 80
+
+
+def test_a_word_stands_for_what_is_written_there(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("GAZELLE_SYNC_LANG", "fr")
+    assert "--from DATE" in CliRunner().invoke(main, ["sync", "--help"]).output
+    assert "--table NOM" in CliRunner().invoke(main, ["sync", "--help"]).output
+    assert "--html FICHIER" in CliRunner().invoke(main, ["status", "--help"]).output
+    assert "--port PORT" in CliRunner().invoke(main, ["dev", "--help"]).output
+
+
+def test_the_version_is_the_packages() -> None:
+    result = CliRunner().invoke(main, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"gazelle-sync {version('gazelle-sync')}\n")
+
+
+# -- places that can't be written -------------------------------------------------------------------------------------
+
+
+def test_a_page_makes_no_folders(command: Callable[..., Result], tmp_path: Path) -> None:
+    result = command("status", "--html", str(tmp_path / "a" / "b" / "page.html"), **REAL)
+    assert result.exit_code == 2
+    assert f"The folder {tmp_path}/a/b is not there." in said(result)
+    assert list(tmp_path.glob("a*")) == []
+
+
+@pytest.fixture(params=["a file", "a folder that is a file", "read-only"])
+def closed_var(request: pytest.FixtureRequest, bare: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A root whose `var` can't be written. Root may write everything but what is no folder, and what is immutable."""
+    root = tmp_path / "root"
+    root.mkdir()
+    var = root / "var"
+    if request.param == "a file":
+        var.touch()
+    elif request.param == "a folder that is a file":
+        (root / "elsewhere").touch()
+        var.symlink_to(root / "elsewhere" / "var")
+    elif os.geteuid():
+        var.mkdir(mode=0o555)
+    else:
+        pytest.skip("root may write to a folder that is read-only")
+    bare.setattr(environment, "ROOT", root)
+    yield root
+    if var.is_dir():
+        var.chmod(0o755)
+
+
+@pytest.mark.parametrize("configured", [{}, REAL], ids=["bundled", "real"])
+@pytest.mark.parametrize("name", ["sync", "dev"])
+@pytest.mark.usefixtures("definitions")
+def test_a_folder_that_cannot_be_written_is_one_line(
+    closed_var: Path, bare: pytest.MonkeyPatch, name: str, configured: dict[str, str]
+) -> None:
+    for variable, value in configured.items():
+        bare.setenv(variable, value)
+    result = CliRunner().invoke(main, [name], catch_exceptions=False)
+    assert result.exit_code == 2
+    lines = [line for line in result.output.splitlines() if not line.startswith("Nothing is configured")]
+    assert len(lines) == 1
+    assert f"{closed_var}/var can't be written" in lines[0]
+
+
+def test_check_sees_a_folder_that_cannot_be_written(closed_var: Path, bare: pytest.MonkeyPatch) -> None:
+    for variable, value in REAL.items():
+        bare.setenv(variable, value)
+    finding = find("folder", lambda: connections.check_var(read_settings()))
+    assert finding.good is False
+    assert f"{closed_var}/var can't be written" in finding.text
+
+
+def test_what_cannot_be_known_from_here_is_neither_good_nor_bad() -> None:
+    def look() -> str:
+        raise NotKnown("can't be seen from here")
+
+    assert find("REST API", look).good is None
+
+
+# -- the installation -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("language", "code", "told"),
+    [("en", 0, "Installing into .venv, once: "), ("fr", 3, "Installation dans .venv, une fois ")],
+)
+def test_the_installation_shows_that_it_is_alive_and_ends_as_pip_does(
+    tmp_path: Path, language: str, code: int, told: str
+) -> None:
+    (tmp_path / "Makefile").write_text((SOURCE / "Makefile").read_text())
+    (tmp_path / "pyproject.toml").touch()
+    python = tmp_path / "python"
+    # In place of both interpreters: it makes the environment, and is pip in it for three seconds.
+    python.write_text(
+        '#!/bin/sh\n[ "$2" = venv ] && mkdir -p .venv/bin && cp "$0" .venv/bin/python && exit 0\n'
+        f"sleep 3; exit {code}\n"
+    )
+    python.chmod(0o755)
+    done = subprocess.run(
+        ["make", f"PYTHON={python}", "install"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "GAZELLE_SYNC_LANG": language},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert bool(done.returncode) == bool(code)
+    assert re.search(rf"^{told}.*\n\.+$", done.stdout, re.MULTILINE)
+    assert (tmp_path / ".venv" / "installed").exists() == (not code)

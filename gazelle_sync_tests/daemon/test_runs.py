@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from gazelle_sync.partitions import MONTHS_AHEAD, ROLLING_MONTHS_AHEAD, months_later
+from gazelle_sync.partitions import MONTHS_AHEAD, months_later
 from gazelle_sync.tables import TABLES
+from gazelle_sync.warehouse import VIEWS
 from gazelle_sync_tests.conftest import NIGHTLY, NOW, TORONTO
 from gazelle_sync_tests.daemon.conftest import HISTORY_START, YEAR, Installation
 from gazelle_sync_tests.daemon.instance import wait
@@ -52,7 +53,8 @@ def test_everything_is_there_and_on_but_the_hourly_schedule(installation: Instal
     }
     assert {each["sensorState"]["status"] for each in there["sensors"]} == {"RUNNING"}
     assets = {node["assetKey"]["path"][-1]: node["isPartitioned"] for node in there["assetNodes"]}
-    assert assets == {**{name: bool(table.partitioned_by) for name, table in TABLES.items()}, "status_page": False}
+    dated = {name: bool(table.partitioned_by) for name, table in TABLES.items()}
+    assert assets == {**dated, **dict.fromkeys(VIEWS, False), "status_page": False, "gazelle_api": False}
 
 
 def test_the_first_night_reads_every_table_whole_and_records_each_month(
@@ -63,7 +65,7 @@ def test_the_first_night_reads_every_table_whole_and_records_each_month(
     whole = HISTORY_START, months_later(NOW, MONTHS_AHEAD).isoformat()
     assert tuple(tags[name] for name in RANGE) == whole
     found = materialized(first_night)
-    assert set(found) == set(TABLES)
+    assert set(found) == {*TABLES, *VIEWS}
     assert found["pianos"] == [None]
     assert (found["appointments"][0], found["appointments"][-1]) == whole
     log = installation.rows("SELECT scope FROM gazelle.sync_log WHERE run_id = %s", first_night["id"])
@@ -86,10 +88,10 @@ def test_every_check_passes_on_good_data(mirrored: Installation) -> None:
     assert {name: status for name, status in results.items() if status != "SUCCEEDED"} == {}
 
 
-def test_the_nightly_run_reaches_from_60_days_back_to_18_months_ahead(mirrored: Installation) -> None:
+def test_the_nightly_run_reaches_from_60_days_back_to_the_last_month(mirrored: Installation) -> None:
     tags = mirrored.dry_run("nightly")
     first = (NOW - timedelta(days=60)).replace(day=1).isoformat()
-    assert tuple(tags[name] for name in RANGE) == (first, months_later(NOW, ROLLING_MONTHS_AHEAD).isoformat())
+    assert tuple(tags[name] for name in RANGE) == (first, months_later(NOW, MONTHS_AHEAD).isoformat())
 
 
 def test_after_days_without_a_run_the_first_one_back_covers_what_was_missed(mirrored: Installation) -> None:

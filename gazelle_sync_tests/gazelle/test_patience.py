@@ -128,7 +128,7 @@ def test_one_that_does_not_fit_the_budget_is_said_at_once_with_what_to_set(scrip
     with pytest.raises(Unavailable) as caught:
         ask(budget=900)
     assert time.monotonic() - began < 2
-    assert "in 1 attempts; the last one: HTTP 429, too many requests" in str(caught.value)
+    assert "in 1 attempt: HTTP 429, too many requests" in str(caught.value)
     assert "may follow in 2 h, but a run may wait for 15 min in all (GAZELLE_PATIENCE)" in str(caught.value)
 
 

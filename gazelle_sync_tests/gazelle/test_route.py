@@ -217,7 +217,7 @@ def test_a_proxy_in_trouble_is_tried_again_and_named(
     with pytest.raises(Unavailable) as caught:
         ask("https://gazelle.example", patience=1)
     assert "no answer through the proxy that HTTPS_PROXY names" in str(caught.value)
-    assert "in 1 attempts" not in str(caught.value)
+    assert "in 1 attempt" not in str(caught.value)
     assert SECRET not in str(caught.value)
 
 

@@ -601,7 +601,7 @@ def test_a_page_that_fails_while_the_caller_works_is_told_when_it_comes_to_it(sc
     pages = Snapshot(other, TABLES["clients"], ALL).pages()
     assert len(next(pages)) == 0
     time.sleep(0.3)
-    with pytest.raises(Unavailable, match=r"clients \(allClients after a\) in 1 attempts; the last one: HTTP 502"):
+    with pytest.raises(Unavailable, match=r"clients \(allClients after a\) in 1 attempt: HTTP 502"):
         next(pages)
     assert list(pages) == [], "and it is over"
 

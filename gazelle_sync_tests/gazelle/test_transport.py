@@ -94,7 +94,7 @@ def test_a_server_that_comes_back_is_met_again():
 
 def test_a_server_that_is_not_there_is_given_up(scripted: Scripted, ask: Callable[..., Any]):
     scripted.close()
-    with pytest.raises(Unavailable, match=r"in \d attempts; the last one: no answer \(ConnectionError\)"):
+    with pytest.raises(Unavailable, match=r"in \d attempts?(; the last one)?: no answer \(ConnectionError\)"):
         ask(patience=0.5)
 
 
@@ -145,7 +145,7 @@ def test_a_server_that_does_not_answer_in_time_is_asked_again(scripted: Scripted
 def test_a_server_that_never_answers_is_given_up(scripted: Scripted, ask: Callable[..., Any]):
     scripted.answer(Answer(hold=5))
     began = time.monotonic()
-    with pytest.raises(Unavailable, match=r"in \d attempts; the last one: no answer in time \(ReadTimeout\)"):
+    with pytest.raises(Unavailable, match=r"in \d attempts?(; the last one)?: no answer in time \(ReadTimeout\)"):
         ask(patience=0.8)
     assert time.monotonic() - began < 3
 
@@ -170,7 +170,7 @@ def test_retry_after_as_a_date_is_obeyed(scripted: Scripted, ask: Callable[..., 
 def test_who_is_told_to_wait_beyond_patience_gives_up_at_once(scripted: Scripted, ask: Callable[..., Any]):
     scripted.answer(Answer("", 429, {"Retry-After": "3600"}))
     began = time.monotonic()
-    with pytest.raises(Unavailable, match="in 1 attempts; the last one: HTTP 429, too many requests"):
+    with pytest.raises(Unavailable, match="in 1 attempt: HTTP 429, too many requests"):
         ask()
     assert time.monotonic() - began < 2
 
@@ -228,7 +228,7 @@ def test_after_a_429_requests_come_at_half_the_pace(scripted: Scripted):
 def test_the_pace_comes_back_slowly_and_never_gets_faster_than_was_set():
     pace = Pace(10)
     for _ in range(20):
-        pace.slow_down(0)
+        pace.slow_down(0, time.monotonic())
     assert pace._interval == 5
     pace.speed_up()
     assert 4.5 < pace._interval < 5

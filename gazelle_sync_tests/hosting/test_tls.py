@@ -28,7 +28,7 @@ def test_a_certificate_of_another_authority_is_refused_and_the_message_says_what
 ) -> None:
     other = certificate(tmp_path, "other")
     project = Project(tmp_path / "project", SUPABASE_DB_URL=emptied.url(sslrootcert=str(other)), **gazelle)
-    done = project.run("check")
+    done = project.run("check", "--quick")
     assert done.code == 1
     assert "certificate verify failed" in done.text
     assert HINT in done.text
@@ -37,7 +37,7 @@ def test_a_certificate_of_another_authority_is_refused_and_the_message_says_what
 def test_a_certificate_for_another_host_is_refused(tmp_path: Path, emptied: Server, gazelle: dict[str, str]) -> None:
     # The name that is asked for is the one that the certificate has to have, wherever it leads.
     url = emptied.url(host="db.example.com", hostaddr="127.0.0.1")
-    done = Project(tmp_path / "project", SUPABASE_DB_URL=url, **gazelle).run("check")
+    done = Project(tmp_path / "project", SUPABASE_DB_URL=url, **gazelle).run("check", "--quick")
     assert done.code == 1
     assert 'does not match host name "db.example.com"' in done.text
     assert HINT in done.text
@@ -45,7 +45,7 @@ def test_a_certificate_for_another_host_is_refused(tmp_path: Path, emptied: Serv
 
 def test_a_missing_file_of_the_authority_is_named(tmp_path: Path, emptied: Server, gazelle: dict[str, str]) -> None:
     url = emptied.url(sslrootcert="/nowhere/prod-ca.crt")
-    done = Project(tmp_path / "project", SUPABASE_DB_URL=url, **gazelle).run("check")
+    done = Project(tmp_path / "project", SUPABASE_DB_URL=url, **gazelle).run("check", "--quick")
     assert done.code == 1
     assert '"/nowhere/prod-ca.crt" does not exist' in done.text
     assert HINT in done.text

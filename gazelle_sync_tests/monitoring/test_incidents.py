@@ -477,7 +477,7 @@ def test_reasons_in_french_are_french_to_the_end(
     assert reasons == [
         "lignes\u00a0: 3",
         "son registre est illisible (DatabaseError)",
-        "commencée il y a 1\u00a0h ou plus, et pas terminée\u00a0; les suivantes attendent derrière elle",
+        "commencée il y a 1\u00a0h ou plus, elle n’est pas terminée\u00a0; les suivantes attendent derrière elle",
     ]
     assert hung.run_id in webhook.texts[2]
 

@@ -218,3 +218,18 @@ def test_the_nightly_schedule_fires_once_at_two_on_the_days_when_clocks_change(
     # In spring there is no 02:00: the clock goes from 01:59 to 03:00.
     assert (str(first.date()), first.hour) == (day, 3 if day.startswith("2026-03") else 2)
     assert (second.date() - first.date(), second.hour) == (timedelta(days=1), 2)
+
+
+def test_the_daemon_looks_for_backfills_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or one of a few records would wait for half a minute, and for another one until it is known to be done."""
+    from dagster._daemon import controller
+
+    from gazelle_sync.dagster_storage import hasten_backfills
+
+    monkeypatch.setattr(controller, "DEFAULT_DAEMON_INTERVAL_SECONDS", 30)
+    hasten_backfills()
+    assert controller.DEFAULT_DAEMON_INTERVAL_SECONDS == 5
+    # A Dagster without that name does as it likes.
+    monkeypatch.delattr(controller, "DEFAULT_DAEMON_INTERVAL_SECONDS")
+    hasten_backfills()
+    assert not hasattr(controller, "DEFAULT_DAEMON_INTERVAL_SECONDS")

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from gazelle_sync import warehouse
 from gazelle_sync.monitoring import status, status_page
-from gazelle_sync.sandbox import Sandbox
+from gazelle_sync.sandbox import Fault, Sandbox
 from gazelle_sync.tables import TABLES
 from gazelle_sync.translations import Speech
 from gazelle_sync.warehouse import RowCheck
@@ -80,7 +80,7 @@ def test_a_materialization_tells_what_the_load_did_in_numbers_that_are_numbers(r
     assert isinstance(told["seconds"], FloatMetadataValue)
     (log,) = rows("SELECT * FROM gazelle.sync_log")
     assert {name: told[name].value for name in NUMBERS[:9]} == {name: log[name] for name in NUMBERS[:9]}
-    assert (told["scope"].value, told["status"].value) == (log["scope"], log["status"])
+    assert (told["days"].value, told["status"].value) == (log["scope"], log["status"])
     assert told["dagster/row_count"].value == rows("SELECT count(*) AS n FROM gazelle.users")[0]["n"] > 0
 
 
@@ -101,6 +101,44 @@ def test_a_sample_of_five_rows_shows_nothing_personal_and_the_sql_that_is_offere
     assert query is not None
     (change,) = rows(query[1])
     assert (change["external_id"], change["changed"]) == (client["id"], {"status": [before, after]})
+
+
+def test_what_changed_is_shown_as_before_and_after_without_what_is_personal(run: Run, sandbox: Sandbox) -> None:
+    run("users", "clients")
+    told = metadata(run("clients"), "clients")
+    assert "changes" not in told
+    clients = list(sandbox.account.records("clients").values())
+    for client in clients[:60]:
+        client["personalNotes"] = "Ring twice."
+    clients[0]["lifecycleState"] = "CHANGED"
+    told = metadata(run("clients"), "clients")
+    assert told["changes shown"].value == "50/60"
+    lines = [record.data for record in told["changes"].records]
+    assert {line["record"] for line in lines} <= {client["id"] for client in clients[:60]}
+    assert len(lines) == 50
+    assert "Ring twice." not in str(lines)
+    assert {line["change"] for line in lines} == {"changed"}
+
+
+@pytest.mark.parametrize("table", ["clients", "pianos"])
+def test_what_the_guard_held_back_fails_its_check_with_the_loads_own_words(
+    run: Run, sandbox: Sandbox, rows: Rows, table: str
+) -> None:
+    run(table)
+    gone = list(sandbox.account.records(table))[:40]
+    for key in gone:
+        del sandbox.account.records(table)[key]
+    result = run(table)
+    told = metadata(result, table)
+    checks = {each.check_name: each for each in result.get_asset_check_evaluations()}
+    failed = checks["few_rows_vanished"]
+    assert not failed.passed
+    (log,) = rows("SELECT error FROM gazelle.sync_log WHERE table_name = %s ORDER BY id DESC LIMIT 1", table)
+    assert failed.metadata["why"].value == told["warnings"].value == log["error"]
+    assert f"--table {table} --allow-mass-delete" in failed.metadata["why"].value
+    assert f"--table {table} --allow-mass-delete" in failed.metadata["what to do"].value
+    assert set(failed.metadata["examples"].value.split(", ")) <= set(gone)
+    assert failed.metadata["rows"].value == 40
 
 
 def test_every_asset_says_what_its_columns_are_and_where_they_come_from(definitions: ModuleType, run: Run) -> None:
@@ -162,12 +200,50 @@ def test_the_page_is_whole_by_itself_and_shows_what_there_is(run: Run, empty_eng
     assert "cli_&lt;b&gt;" in text
     assert "<script" not in text
     assert {name for name in TABLES if name not in text} == set()
-    assert text.count("<svg") == 2
+    assert text.count("<svg") == text.count("aria-label=") == 2
     french = status_page.render_page(status.read_status(empty_engine, TABLES), TORONTO, Speech("fr"))
     assert '<html lang="fr">' in french
     assert "jamais synchronisée" in french
 
 
+def test_a_field_that_gazelle_refuses_is_on_the_assets_page_and_on_the_status_page_with_since_when(
+    run: Run, empty_engine: Engine, rows: Rows, sandbox: Sandbox
+) -> None:
+    sandbox.faults.add(Fault("missing", names=["PrivateUser.color"]))
+    run("users")
+    rows("UPDATE gazelle.refused_fields SET since = '2026-03-01'")
+    told = metadata(run("users"), "users")
+    assert "Gazelle refuses the field color since 2026-03-01, so these columns keep what they have: color." in (
+        told["warnings"].value
+    )
+    seen = status.read_status(empty_engine, TABLES)
+    line = "users</th><td .*?>color</td><td .*?>color</td><td .*?><time>2026-03-01</time></td></tr>"
+    for language, title in (("en", "Fields that Gazelle refuses"), ("fr", "Champs que Gazelle refuse")):
+        text = status_page.render_page(seen, TORONTO, Speech(language))
+        assert re.search(f"(?s)<h3>{title}</h3>.*{line}", text)
+    sandbox.faults.clear()
+    run("users")
+    assert "refuses</h3>" not in status_page.render_page(
+        status.read_status(empty_engine, TABLES), TORONTO, Speech("en")
+    )
+
+
 def test_the_page_is_written_before_anything_was_synced(empty_engine: Engine) -> None:
     text = status_page.render_page(status.read_status(empty_engine, TABLES), TORONTO, Speech("en"))
-    assert text.count("never synced") == len(TABLES) + 1
+    assert text.count("never synced") == len(TABLES)
+    assert "Nothing was synced yet." in text
+
+
+@pytest.mark.parametrize("end", ["report_run_failed", "report_run_canceled"])
+def test_a_run_that_failed_after_its_tables_were_stored_is_no_run_that_is_done(
+    run: Run, empty_engine: Engine, instance: DagsterInstance, end: str
+) -> None:
+    """As when a check that blocks stopped it, or its process died: the tables' own lines know nothing of that."""
+    done, failed = run("users"), run("pianos")
+    record = instance.get_run_by_id(failed.run_id)
+    assert record is not None
+    getattr(instance, end)(record)
+    told = {line.run_id: line.status for line in status.read_status(empty_engine, TABLES, instance).runs}
+    assert told == {done.run_id: "success", failed.run_id: "error"}
+    without = status.read_status(empty_engine, TABLES)
+    assert [line.status for line in without.runs] == ["success", "success"]

@@ -75,8 +75,9 @@ def test_a_table_can_be_materialized_alone_and_shows_its_row_count(run: Run, emp
     assert shown["fetched"] == shown["inserted"] == 85
     assert shown["updated"] == shown["unchanged"] == shown["deleted"] == shown["rejected"] == 0
     assert shown["scope"] == "all"
-    first, *others = live.requests[count:]
+    first, second, *others = live.requests[count:]
     assert first.query.startswith("query account ")
+    assert "__schema" in second.query, "once for each database"
     assert shown["api_requests"] == len(others) >= 1
     assert shown["seconds"] > 0
     assert all("allPianos" in request.query for request in others)
@@ -204,10 +205,10 @@ def test_a_run_opens_a_connection_for_each_table_and_holds_none_while_the_api_is
         event.remove(Pool, "connect", count)
         live.faults.remove(fault)
         watcher.dispose()
-    # One for whose account it is and for the declared shape, before the first table is read; and one for the second
-    # look at a list inside another's records, of which nothing is stored yet.
+    # One for whose account it is, one for the declared shape, before the first table is read, as the API's shape is
+    # asked for between them; and one for the second look at a list inside another's records, which has nothing stored.
     nested = [table for table in TABLES.values() if isinstance(table.read, Nested)]
-    assert len(opened) == 1 + len(TABLES) + len(nested)
+    assert len(opened) == 2 + len(TABLES) + len(nested)
     assert len(held) > len(TABLES)
     # As many as before it began: the one that looks, and what other tests keep.
     assert set(held) == {held[0]}
@@ -222,13 +223,17 @@ def test_a_range_of_months_is_one_pass_over_the_api_and_one_load(run: Run, rows:
     assert result.success
     found = materializations(result, "appointments")
     assert [each.partition for each in found] == [str(MONTH), str(NEXT), str(AFTER_NEXT)]
+    # What is long is told once, with the month that an asset's page shows; what is plotted, with each.
+    long = {"sample", "what changed", "dagster/column_lineage"}
+    assert [long & each.metadata.keys() for each in found] == [set(), set(), long]
+    assert all({"dagster/row_count", "fetched", "seconds"} <= each.metadata.keys() for each in found)
     end = (AFTER_NEXT + timedelta(days=32)).replace(day=1)
     ((scope, fetched),) = [row.values() for row in rows("SELECT scope, fetched FROM gazelle.sync_log")]
     assert scope == f"{MONTH}..{end}"
     assert fetched > 0
     # As many pages as that many records fill, and not as many for each month.
-    # And one, whose account it is.
-    assert len(live.requests) - count == -(-fetched // 100) + 1
+    # And one, whose account it is; and one for the schema, as the database is new.
+    assert len(live.requests) - count == -(-fetched // 100) + 2
     dates = rows(
         "SELECT min(appointment_date), max(appointment_date) FROM gazelle.appointments WHERE synced_at IS NOT NULL"
     )

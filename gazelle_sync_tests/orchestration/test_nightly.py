@@ -11,6 +11,7 @@ import pytest
 from dagster import AssetKey, DagsterInstance, Definitions, ExecuteInProcessResult, PartitionKeyRange
 
 from gazelle_sync.monitoring.status import read_status
+from gazelle_sync.partitions import ROLLING_MONTHS_AHEAD, months_later
 from gazelle_sync.sandbox import Fault, Sandbox
 from gazelle_sync.tables import TABLES, dependencies
 from gazelle_sync.tables.declaration import Nested
@@ -26,8 +27,8 @@ def night(
     definitions: ModuleType, defs: Definitions, instance: DagsterInstance, configured: pytest.MonkeyPatch, engine: Any
 ) -> Night:
     """Runs what the nightly schedule would run now."""
+    from gazelle_sync.due import read_due
     from gazelle_sync.jobs import nightly_tags
-    from gazelle_sync.schedules import read_due
 
     def night() -> ExecuteInProcessResult:
         with definitions.postgres.process_config_and_initialize_cm() as database:
@@ -197,6 +198,75 @@ def test_what_could_not_be_proved_whole_is_not_up_to_date_and_does_not_cost_the_
     assert read_status(engine, TABLES).fresh["timeline_entries"] is False
 
 
+# -- a run that nobody gave a month -----------------------------------------------------------------------------------
+
+RANGE = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+@pytest.fixture
+def launch(defs: Definitions, instance: DagsterInstance, configured: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Runs the job, or some of its tables, as its launchpad does: without a month. The result, and the run's tags."""
+
+    def launch(*tables: str, **tags: str) -> tuple[ExecuteInProcessResult, dict[str, str]]:
+        result = defs.resolve_job_def("sync").execute_in_process(
+            instance=instance,
+            asset_selection=[AssetKey(["gazelle", name]) for name in tables] or None,
+            tags=tags,
+            raise_on_error=False,
+        )
+        run = instance.get_run_by_id(result.run_id)
+        assert run is not None
+        return result, dict(run.tags)
+
+    return launch
+
+
+def months_of(result: ExecuteInProcessResult, table: str) -> list[str]:
+    found = [event.step_materialization_data.materialization for event in result.get_asset_materialization_events()]
+    return [str(each.partition) for each in found if each.asset_key == AssetKey(["gazelle", table])]
+
+
+def test_a_sync_without_a_month_reads_what_a_night_would(launch: Callable[..., Any], engine: Any, rows: Rows) -> None:
+    scopes = "SELECT table_name, scope FROM gazelle.sync_log WHERE run_id = %s"
+    first, _ = launch(*DATED)
+    assert first.success
+    assert rows(scopes, first.run_id) == [{"table_name": name, "scope": "all"} for name in DATED]
+    # Nothing is lacking now, so it is as on any night: from 60 days back to 18 months ahead.
+    second, tags = launch(*DATED)
+    assert second.success
+    window = f"{(NOW - timedelta(days=60)).replace(day=1)}..{months_later(NOW, ROLLING_MONTHS_AHEAD + 1)}"
+    assert rows(scopes, second.run_id) == [{"table_name": name, "scope": window} for name in DATED]
+    for table in DATED:
+        months = months_of(second, table)
+        assert (months[0], months[-1]) == tuple(tags[name] for name in RANGE)
+    assert all(check.passed for check in second.get_asset_check_evaluations())
+    # It is no run that the outside watcher waits for.
+    assert "gazelle-sync/nightly" not in tags
+
+
+@pytest.mark.parametrize("table", DATED)
+def test_so_does_each_dated_table_alone(launch: Callable[..., Any], rows: Rows, table: str) -> None:
+    result, tags = launch(table)
+    assert result.success
+    assert rows("SELECT table_name, scope FROM gazelle.sync_log") == [{"table_name": table, "scope": "all"}]
+    assert set(RANGE) <= set(tags)
+
+
+@pytest.mark.parametrize("table", [name for name in TABLES if name not in DATED][:3])
+def test_tables_without_a_date_need_no_month(launch: Callable[..., Any], engine: Any, table: str) -> None:
+    result, tags = launch(table)
+    assert result.success
+    assert not set(RANGE) & set(tags)
+
+
+@pytest.mark.parametrize("month", [NOW.replace(day=1), (NOW - timedelta(days=90)).replace(day=1)], ids=str)
+def test_a_run_that_has_a_month_keeps_it(launch: Callable[..., Any], rows: Rows, month: date) -> None:
+    result, tags = launch("appointments", **{"dagster/partition": str(month)})
+    assert result.success
+    assert months_of(result, "appointments") == [str(month)]
+    assert not set(RANGE) & set(tags)
+
+
 # -- what it costs ----------------------------------------------------------------------------------------------------
 
 
@@ -204,4 +274,5 @@ def test_a_night_asks_one_question_more_than_its_tables_do(night: Night, rows: R
     before = len(live.requests)
     assert night().success
     ((asked,),) = (row.values() for row in rows("SELECT sum(api_requests)::int FROM gazelle.sync_log"))
-    assert len(live.requests) - before == asked + 1
+    # The schema is looked at as long as the database mirrors nobody's account, and so not every night.
+    assert len([each for each in live.requests[before:] if "__schema" not in each.query]) == asked + 1

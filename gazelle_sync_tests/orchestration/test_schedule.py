@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from dagster import DagsterInstance, RunRequest, build_schedule_context
 
+from gazelle_sync.partitions import MONTHS_AHEAD
 from gazelle_sync.tables import TABLES
 from gazelle_sync_tests.conftest import HISTORY_START, NOW, TORONTO
 
@@ -70,8 +71,9 @@ def logged(rows: Rows) -> Callable[..., None]:
     return logged
 
 
-USUAL = (month(NOW - timedelta(days=61)), month(NOW, 18))
-WHOLE = (HISTORY_START.isoformat(), month(NOW, 24))
+# The last month stands for what lies further ahead.
+USUAL = (month(NOW - timedelta(days=61)), month(NOW, MONTHS_AHEAD))
+WHOLE = (HISTORY_START.isoformat(), month(NOW, MONTHS_AHEAD))
 YESTERDAY = TICK - timedelta(days=1)
 
 

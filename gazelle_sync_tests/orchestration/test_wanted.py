@@ -45,7 +45,7 @@ def chosen(
         resources = {"postgres": definitions.postgres}
         with build_schedule_context(instance, scheduled_execution_time=at, resources=resources) as context:
             (request,) = schedule.evaluate_tick(context).run_requests
-        return {key.path[-1] for key in request.asset_selection}
+        return {key.path[-1] for key in request.asset_selection} & TABLES.keys()
 
     return chosen
 

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from gazelle_sync import warehouse
 from gazelle_sync.warehouse.schema import metadata
+from gazelle_sync.warehouse.views import VIEWS
 from gazelle_sync_tests.conftest import query_rows
 from gazelle_sync_tests.hosting.servers import Server
 from gazelle_sync_tests.preflight.conftest import login_role
@@ -206,10 +207,6 @@ def test_where_the_setting_is_not_in_the_database_it_is_said_where_to_look(
     [
         ("pianos ALTER year TYPE text", "pianos.year is text, declared integer."),
         ("contacts ALTER email TYPE varchar(20)", "contacts.email is character varying(20), declared text."),
-        (
-            "sync_log ALTER started_at TYPE timestamp",
-            "sync_log.started_at is timestamp without time zone, declared timestamp with time zone.",
-        ),
         ("pianos ALTER tags DROP DEFAULT, ALTER tags TYPE text USING ''", "pianos.tags is text, declared text[]."),
     ],
 )
@@ -221,5 +218,21 @@ def test_a_column_that_somebody_altered_to_another_type_is_told(
 
 
 def test_a_type_that_holds_as_much_is_no_fault(check: Check, owner: Owner, migrated: Engine) -> None:
+    # PostgreSQL alters no type of a column that a view reads.
+    owner(*(f"DROP VIEW IF EXISTS gazelle.{view} CASCADE" for view in VIEWS))
     owner("ALTER TABLE gazelle.pianos ALTER make TYPE varchar, ALTER year TYPE bigint")
+    warehouse.migrate(migrated)
+    # A sync converts it by itself.
+    owner("ALTER TABLE gazelle.sync_log ALTER started_at TYPE timestamp")
     assert check()["tables"] == (True, "as declared")
+
+
+def test_a_database_that_may_only_be_read_is_told_before_a_sync_fails_in_it(check: Check, owner: Owner) -> None:
+    owner("ALTER DATABASE postgres SET default_transaction_read_only = on")
+    try:
+        good, text = check()["privileges"]
+    finally:
+        owner("SET default_transaction_read_only = off", "ALTER DATABASE postgres RESET default_transaction_read_only")
+    assert not good
+    assert "Writing to the database failed after 1 attempt" in text
+    assert "The database may only be read: it is a replica" in text

@@ -57,6 +57,8 @@ class Canned:
     is_refused: bool = False
     unproved: Mapping[str, str] = field(default_factory=dict)
     asked_for: list[Missing] = field(default_factory=list)
+    oldest: float | None = None
+    remarks: Sequence[str] = ()
     reads: int = 0
     is_refused: bool = False
 

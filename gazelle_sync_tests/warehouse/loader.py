@@ -1,22 +1,31 @@
-"""A process of its own that loads, to be killed or to compete: `python -m gazelle_sync_tests.warehouse.loader URL`.
+"""A process of its own that works, to be killed or to compete: `python -m gazelle_sync_tests.warehouse.loader URL`.
 
 Reads commands, a line each, and answers each with a line. `once RUN` loads in a child and says its report, or
-`failed` and why; `forever RUN` says the process id of a child that loads until it is killed. Forking is quicker
-than starting Python anew.
+`failed` and why. The others say the process id of a child that goes on until it is killed: `forever RUN` loads,
+`migrate` adds what the database lacks, `renew URL APP SECRET PLACE` renews an OAuth token that is kept in a file, or
+in `postgres`. Forking is quicker than starting Python anew.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Engine
+
 from gazelle_sync import warehouse
+from gazelle_sync.gazelle import OAuth, TokenFile
+from gazelle_sync.gazelle.transport import Transport
 from gazelle_sync.tables import TABLES
 from gazelle_sync_tests.warehouse.canned import Canned, Rejected, clients
 
 ROWS = 600
+# Enough for a migration of several steps, and quick.
+FEW = {name: TABLES[name] for name in ("users", "clients", "contacts")}
 
 
 def sources(number: int) -> Iterator[Canned]:
@@ -37,23 +46,20 @@ def sources(number: int) -> Iterator[Canned]:
 def main() -> None:
     engine = warehouse.connect(sys.argv[1])
     for line in sys.stdin:
-        command, number = line.split()
+        command, *arguments = line.split()
         read, write = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(read)
             with os.fdopen(write, "w") as answer:
                 if command == "once":
-                    answer.write(once(engine, int(number)))
+                    answer.write(once(engine, int(arguments[0])))
                 else:
-                    rounds = int(number)
-                    while True:
-                        for source in sources(rounds):
-                            warehouse.load(engine, source, run_id=str(rounds), allow_mass_delete=True)
-                        rounds += 1
+                    GOES_ON[command](engine, *arguments)
+                    signal.pause()
             os._exit(0)
         os.close(write)
-        if command == "forever":
+        if command in GOES_ON:
             print(child, flush=True)
         with os.fdopen(read) as answer:
             said = answer.read()
@@ -62,7 +68,29 @@ def main() -> None:
             print(said, flush=True)
 
 
-def once(engine: Any, number: int) -> str:
+def load_forever(engine: Engine, number: str) -> None:
+    rounds = int(number)
+    while True:
+        for source in sources(rounds):
+            warehouse.load(engine, source, run_id=str(rounds), allow_mass_delete=True)
+        rounds += 1
+
+
+def migrate(engine: Engine) -> None:
+    warehouse.migrate(engine, FEW)
+
+
+def renew_forever(engine: Engine, url: str, client_id: str, client_secret: str, place: str) -> None:
+    store = warehouse.TokenTable(engine) if place == "postgres" else TokenFile(Path(place))
+    oauth = OAuth(Transport(url, requests_per_second=1000), client_id, client_secret, store)
+    while True:
+        oauth.renew(oauth.headers())
+
+
+GOES_ON: dict[str, Callable[..., None]] = {"forever": load_forever, "migrate": migrate, "renew": renew_forever}
+
+
+def once(engine: Engine, number: int) -> str:
     try:
         reports = [
             warehouse.load(engine, source, run_id=str(number), allow_mass_delete=True) for source in sources(number)

@@ -60,7 +60,8 @@ def test_a_column_that_loses_too_many_values_keeps_them(load, values_of, rows, s
     if kept:
         assert report.warnings == [
             "values came empty for more records than can be believed, so these columns keep what they have: "
-            f"email ({emptied} of {stored}). If this is right, run `gazelle-sync sync --allow-mass-delete` once"
+            f"email ({emptied} of {stored}). If this is right, run "
+            "`gazelle-sync sync --table clients --allow-mass-delete` once"
         ]
         assert rows("SELECT * FROM gazelle.row_changes") == []
 

@@ -7,7 +7,7 @@ import pytest
 
 from gazelle_sync import warehouse
 from gazelle_sync.warehouse import WarehouseError
-from gazelle_sync.warehouse.connection import borrow, fetch, transaction
+from gazelle_sync.warehouse.connection import borrow, describe_error, fetch, is_transient, say_dropped, transaction
 from gazelle_sync_tests.conftest import query_rows
 from gazelle_sync_tests.warehouse.conftest import wait_until
 
@@ -195,3 +195,55 @@ def test_a_kept_connection_that_the_server_ended_meanwhile_is_replaced(kept, dat
     assert process(kept) != first
     assert "Reading the database: " in caplog.text
     assert "attempt 2 follows" in caplog.text
+
+
+# -- what poolers say, and what other programs write ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "advice", "passes"),
+    [
+        (
+            "FATAL:  (ENOIDENTIFIER) no tenant identifier provided (external_id or sni_hostname required)",
+            "role.project",
+            False,
+        ),
+        ("FATAL:  (ENOTFOUND) tenant/user postgres.abc not found", "copy the string anew", False),
+        ("FATAL:  Tenant or user not found", "role.project", False),
+        ("FATAL:  (EADDRNOTALLOWED) Address not in tenant allow_list: {1, 2, 3, 4}", "network restrictions", False),
+        ("FATAL:  (EAUTHQUERY) Failed to authenticate user", "could not ask the database for this role", False),
+        (
+            "FATAL:  (EMAXCONNSESSION) max clients reached in session mode - max clients are limited to pool_size: 15",
+            "use port 6543",
+            True,
+        ),
+        ('FATAL:  password authentication failed for user "postgres"', "reset it in the database settings", False),
+        (
+            'FATAL:  password authentication failed for user "postgres.abcdefghijklmnopqrst"',
+            "reset it in the database",
+            False,
+        ),
+        ('FATAL:  password authentication failed for user "mirror"', "as postgres, run ALTER ROLE", False),
+    ],
+)
+def test_what_a_pooler_refuses_with_is_advised_on_and_tried_again_only_where_that_helps(text, advice, passes):
+    error = psycopg2.OperationalError(f'connection to server at "pooler.example.com", port 6543 failed: {text}')
+    assert advice in describe_error(error)
+    assert is_transient(error) is passes
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["pgbouncer=true&connection_limit=1", "schema=public", "prepareThreshold=0&pool_timeout=3"],
+)
+def test_options_of_other_programs_are_named_once_and_dropped(database_url, caplog, options):
+    say_dropped.cache_clear()
+    sign = "&" if "?" in database_url else "?"
+    for _ in range(2):
+        engine = warehouse.connect(f"{database_url}{sign}{options}")
+        assert query_rows(engine, "SELECT 1 AS one") == [{"one": 1}]
+    named = [part.partition("=")[0] for part in options.split("&") if "sslmode" not in part]
+    [record] = caplog.records
+    assert record.getMessage() == (
+        f"SUPABASE_DB_URL has options of another program, which are left out: {', '.join(sorted(named))}"
+    )

@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from gazelle_sync import warehouse
+from gazelle_sync.gazelle import TokenFile
 from gazelle_sync.tables import TABLES
 from gazelle_sync.warehouse import WarehouseError
 from gazelle_sync.warehouse.connection import ATTEMPTS, is_transient, transaction
@@ -60,72 +61,153 @@ def state(rows):
 
 # -- processes that die -----------------------------------------------------------------------------------------------
 
-KILLS = 22
+# Of what a process may be killed in.
+NIGHTS, FIRST_LOADS, RENEWALS = 22, 14, 12
 
 
-def test_a_process_killed_at_any_moment_leaves_each_table_as_before_or_as_after(database_url, engine, rows):
-    rng = random.Random(7)
-
-    def others():
-        """Connections of processes that are gone may live until the server notices."""
-        return rows(
-            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-            "AND application_name = 'gazelle-sync'"
-        )
-
-    def last_rounds(table):
-        """The round that the table is as of, and the one before it."""
-        found = rows("SELECT run_id FROM gazelle.sync_log WHERE table_name = %s ORDER BY id DESC LIMIT 2", table)
-        return [int(row["run_id"]) for row in found]
-
-    rounds = set()
+@pytest.fixture
+def killed(database_url):
+    """Begins something in a process of its own, and kills it after so many seconds: nothing of it is left behind."""
     with loading_process(database_url) as (say, answer):
-        say("once 0")
-        assert not answer().startswith("failed")
-        say("once 1")
-        began = time.monotonic()
-        assert not answer().startswith("failed")
-        duration = time.monotonic() - began
-        number = 2
-        for _ in range(KILLS):
-            say(f"forever {number}")
-            child = int(answer())
-            time.sleep(rng.uniform(0, 1.5 * duration))
-            os.kill(child, signal.SIGKILL)
-            wait_until(lambda: not others())
 
-            assert rows("SELECT relname FROM pg_class WHERE relpersistence = 't' AND relkind = 'r'") == []
-            assert rows("SELECT objid FROM pg_locks WHERE locktype = 'advisory'") == []
-            for table, mark, prefix in (("clients", "personal_notes", "cli"), ("pianos", "notes", "ins")):
-                at, before = last_rounds(table)
-                live = rows(
-                    f"SELECT external_id, {mark} AS mark FROM gazelle.{table} "
-                    "WHERE deleted_at IS NULL AND synced_at IS NOT NULL ORDER BY external_id"
-                )
-                assert {row["mark"] for row in live} == {f"round {at}"}
-                expected = [f"{prefix}_{n:04}" for n in range(at * 10, at * 10 + loader.ROWS)]
-                assert [row["external_id"] for row in live] == expected
-                changed = rows(
-                    "SELECT change, count(*) AS n FROM gazelle.row_changes WHERE table_name = %s AND run_id = %s "
-                    "GROUP BY change ORDER BY change",
-                    table,
-                    str(at),
-                )
-                moved_on = 10 * (at - before)
-                assert {row["change"]: row["n"] for row in changed} == {
-                    "delete": moved_on,
-                    "insert": moved_on,
-                    "update": loader.ROWS - moved_on,
-                }
-                rounds.add((table, at))
-            [bad] = rows("SELECT reason FROM gazelle.rejected_rows WHERE resolved_at IS NULL")
-            assert bad["reason"] == f"round {last_rounds('clients')[0]}"
-            number = last_rounds("clients")[0] + 1
-        say(f"once {number}")
-        assert f"clients: {loader.ROWS} fetched" in answer()
-        assert last_rounds("clients")[0] == last_rounds("pianos")[0] == number
+        def kill(command, seconds, query):
+            say(command)
+            child = int(answer())
+            time.sleep(seconds)
+            os.kill(child, signal.SIGKILL)
+            # Its connections may live until the server notices.
+            wait_until(lambda: query(LEFT) == [])
+
+        yield say, answer, kill
+
+
+# Connections of processes that are gone, what they locked, and what they had for themselves.
+LEFT = """
+SELECT pid::text AS what FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = 'gazelle-sync'
+UNION ALL SELECT relname FROM pg_class WHERE relpersistence = 't' AND relkind = 'r'
+UNION ALL SELECT objid::text FROM pg_locks WHERE locktype = 'advisory'
+"""
+
+
+@pytest.fixture
+def whole(rows):
+    """Looks whether each table is as one round of `loader` left it, and which: None before its first."""
+
+    def look():
+        found = {}
+        for table, mark, prefix in (("clients", "personal_notes", "cli"), ("pianos", "notes", "ins")):
+            log = rows("SELECT run_id FROM gazelle.sync_log WHERE table_name = %s ORDER BY id DESC LIMIT 2", table)
+            at, *before = [int(row["run_id"]) for row in log] or [None]
+            live = rows(
+                f"SELECT external_id, {mark} AS mark FROM gazelle.{table} "
+                "WHERE deleted_at IS NULL AND synced_at IS NOT NULL ORDER BY external_id"
+            )
+            expected = [] if at is None else [f"{prefix}_{n:04}" for n in range(at * 10, at * 10 + loader.ROWS)]
+            assert [(row["external_id"], row["mark"]) for row in live] == [(name, f"round {at}") for name in expected]
+            changed = rows(
+                "SELECT change, count(*) AS n FROM gazelle.row_changes WHERE table_name = %s AND run_id = %s "
+                "GROUP BY change ORDER BY change",
+                table,
+                str(at),
+            )
+            # A first load is not listed row by row.
+            moved_on = 10 * (at - before[0]) if before else 0
+            assert {row["change"]: row["n"] for row in changed} == (
+                {"delete": moved_on, "insert": moved_on, "update": loader.ROWS - moved_on} if before else {}
+            )
+            found[table] = at
+        bad = rows("SELECT reason FROM gazelle.rejected_rows WHERE resolved_at IS NULL")
+        assert [row["reason"] for row in bad] == [f"round {at}" for at in [found["clients"]] if at is not None]
+        return found["clients"], found["pianos"]
+
+    return look
+
+
+def test_a_process_killed_at_any_moment_leaves_each_table_as_before_or_as_after(engine, killed, whole, rows):
+    rng = random.Random(7)
+    say, answer, kill = killed
+    say("once 0")
+    assert not answer().startswith("failed")
+    say("once 1")
+    began = time.monotonic()
+    assert not answer().startswith("failed")
+    duration = time.monotonic() - began
+    rounds = {whole()}
+    for _ in range(NIGHTS):
+        number = max(rounds)[0] + 1
+        kill(f"forever {number}", rng.uniform(0, 1.5 * duration), rows)
+        rounds.add(whole())
+    number = max(rounds)[0] + 1
+    say(f"once {number}")
+    assert f"clients: {loader.ROWS} fetched" in answer()
+    assert whole() == (number, number)
     # It was killed in different places, or it proves little.
-    assert len(rounds) > KILLS / 2
+    assert len(rounds) > NIGHTS / 3
+
+
+def test_a_first_load_that_is_killed_at_any_moment_left_nothing_or_is_whole(engine, killed, whole, run, rows):
+    rng = random.Random(13)
+    say, answer, kill = killed
+    began = time.monotonic()
+    say("once 0")
+    assert not answer().startswith("failed")
+    duration = time.monotonic() - began
+    found = set()
+    empty = (
+        "TRUNCATE gazelle.clients, gazelle.pianos, gazelle.sync_log, gazelle.row_changes, gazelle.rejected_rows CASCADE"
+    )
+    for _ in range(FIRST_LOADS):
+        run(empty)
+        kill("forever 0", rng.uniform(0, 0.4 * duration), rows)
+        found.add(whole())
+    assert len(found) > 1
+    # What was loaded before it was killed is gone on with.
+    number = (whole()[0] or 0) + 1
+    say(f"once {number}")
+    assert "failed" not in answer()
+    assert whole() == (number, number)
+
+
+@pytest.mark.parametrize("place", ["a file", "postgres"])
+def test_a_renewal_that_is_killed_at_any_moment_leaves_a_whole_token_and_no_lock(
+    engine, killed, sandbox, tmp_path, monkeypatch, rows, place
+):
+    """At worst the token before: what Gazelle answered to a process that was dead by then is nobody's."""
+    rng = random.Random(19)
+    *_, kill = killed
+    path = tmp_path / "token.json"
+    store = warehouse.TokenTable(engine) if place == "postgres" else TokenFile(path)
+    issued = []
+
+    def log_in():
+        reply = sandbox.authorize()
+        issued.append(reply["refresh_token"])
+        with store.held() as held:
+            held.write(reply)
+
+    exchange = sandbox.tokens.exchange
+
+    def note(form):
+        reply = exchange(form)
+        issued.append(reply["refresh_token"])
+        return reply
+
+    monkeypatch.setattr(sandbox.tokens, "exchange", note)
+    log_in()
+    names = sandbox.url, sandbox.client_id, sandbox.client_secret, "postgres" if place == "postgres" else str(path)
+    moments = set()
+    for _ in range(RENEWALS // 2):
+        kill(f"renew {' '.join(names)}", rng.uniform(0, 0.3), rows)
+        # The sandbox may still answer a process that is gone.
+        time.sleep(0.05)
+        with store.held() as held:
+            stored = held.read()["refresh_token"]
+        assert stored in issued[-2:]
+        moments.add(len(issued))
+        if stored != issued[-1]:
+            log_in()
+    assert len(moments) > 2
 
 
 # -- several at once --------------------------------------------------------------------------------------------------
@@ -285,7 +367,7 @@ def test_a_commit_whose_confirmation_is_lost_is_not_done_twice(database_url, eng
     [
         ("53100", "The database's disk is full: make room, then run the sync again."),
         ("42501", "Give the role of SUPABASE_DB_URL that right"),
-        ("23514", "Loading clients failed after 1 attempts: refused here (23514)."),
+        ("23514", "Loading clients failed after 1 attempt: refused here (23514)."),
         ("57014", "look for something that holds a lock"),
         ("XX000", "refused here (XX000)"),
     ],
@@ -352,7 +434,7 @@ def test_a_database_that_will_not_have_us_is_asked_once_and_the_error_is_without
     url = url.set(password=url.password or "s3cr3t-w0rd")
     with pytest.raises(WarehouseError) as caught:
         warehouse.migrate(warehouse.connect(url.render_as_string(hide_password=False)))
-    assert str(caught.value).startswith("Preparing the tables failed after 1 attempts: ")
+    assert str(caught.value).startswith("Preparing the tables failed after 1 attempt: ")
     assert url.password not in str(caught.value)
 
 

@@ -337,11 +337,17 @@ def test_a_role_that_may_not_create_in_the_database_syncs_what_exists(plain_role
     ]
 
 
+def test_in_another_role_s_schema_nothing_is_noted_of_the_comparison_and_nothing_fails(plain_role, ask):
+    ask(f"ALTER SCHEMA gazelle OWNER TO CURRENT_USER; GRANT ALL ON SCHEMA gazelle TO {plain_role.url.username}")
+    warehouse.prepare(plain_role)
+    assert ask("SELECT obj_description('gazelle'::regnamespace) AS told") == [{"told": None}]
+
+
 def test_a_role_that_may_not_create_a_schema_is_told_what_it_lacks(plain_role, ask):
     ask("DROP SCHEMA gazelle CASCADE")
     with pytest.raises(WarehouseError) as caught:
         warehouse.migrate(plain_role)
-    assert str(caught.value).startswith("Preparing the tables failed after 1 attempts: permission denied for database")
+    assert str(caught.value).startswith("Preparing the tables failed after 1 attempt: permission denied for database")
     assert "Give the role of SUPABASE_DB_URL that right" in str(caught.value)
     ask("CREATE SCHEMA gazelle")
 
@@ -364,7 +370,7 @@ def test_a_server_older_than_15_is_refused_by_name(empty_engine, database_url, a
 
 def test_a_migration_that_fails_leaves_nothing_half_done(empty_engine, ask):
     ask("CREATE TYPE public.nothing AS (n integer); CREATE SCHEMA gazelle; CREATE SEQUENCE gazelle.users")
-    with pytest.raises(WarehouseError, match="Preparing the tables failed after 1 attempts"):
+    with pytest.raises(WarehouseError, match="Preparing the tables failed after 1 attempt"):
         warehouse.migrate(empty_engine)
     assert ask("SELECT relname FROM pg_class WHERE relnamespace = 'gazelle'::regnamespace") == [{"relname": "users"}]
     ask("DROP TYPE public.nothing")

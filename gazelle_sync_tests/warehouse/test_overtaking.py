@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from contextlib import ExitStack, contextmanager
 from datetime import date
 
@@ -164,7 +165,7 @@ def test_what_was_found_gone_by_id_after_the_late_one_began_to_read_is_not_broug
     report = late.end()
     assert stored() == {"cli_0001": "NEW", "cli_0002": "gone"}
     assert (report["updated"], report["restored"], report["unchanged"]) == (1, 0, 1)
-    assert "knows 1 records better" in report["warnings"][0]
+    assert "knows 1 record better" in report["warnings"][0]
 
 
 def test_of_two_states_of_a_record_that_were_read_at_the_same_time_the_one_that_gazelle_changed_later_stands(
@@ -178,7 +179,7 @@ def test_of_two_states_of_a_record_that_were_read_at_the_same_time_the_one_that_
     report = late.end()
     assert stored() == {"cli_0001": "LATER"}
     assert report["updated"] == 0
-    assert "knows 1 records better" in report["warnings"][0]
+    assert "knows 1 record better" in report["warnings"][0]
 
 
 def test_a_list_with_doubts_does_not_keep_a_whole_one_from_being_written(load, early, late, stored):
@@ -298,3 +299,10 @@ def load_dates(load, visits):
     load(
         [{**each, "appointment_date": date.fromisoformat(each["appointment_date"])} for each in visits], "appointments"
     )
+
+
+def test_what_an_earlier_attempt_read_is_as_old_as_its_oldest_part(engine, rows):
+    """Or it would take the place of what another load read meanwhile."""
+    warehouse.load(engine, Canned(TABLES["clients"], [ONE], oldest=time.monotonic() - 60), run_id="again")
+    [log] = rows("SELECT finished_at - started_at >= interval '60 seconds' AS is_old FROM gazelle.sync_log")
+    assert log["is_old"]

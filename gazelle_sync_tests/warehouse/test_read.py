@@ -8,6 +8,7 @@ import pytest
 
 from gazelle_sync import warehouse
 from gazelle_sync.tables import TABLES, Scope
+from gazelle_sync.translations import Speech
 from gazelle_sync.warehouse import TableStatus, WarehouseError
 from gazelle_sync_tests.conftest import TODAY, TORONTO
 from gazelle_sync_tests.warehouse.canned import Canned, clients, shown
@@ -96,3 +97,21 @@ def test_the_log_of_a_run_has_its_tables_in_the_order_in_which_they_ended(engine
     ]
     assert all(row["seconds"] >= 0 for row in log)
     assert warehouse.read_run_log(engine, "none") == []
+
+
+# -- what was read, in words ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scope", "english", "french"),
+    [
+        ("all", "all", "tout"),
+        ("2026-03-01..2026-06-01", "March to May 2026", "mars à mai 2026"),
+        ("2026-08-01..2026-09-01", "August 2026", "août 2026"),
+        ("2025-12-01..2026-01-01", "December 2025", "décembre 2025"),
+        ("2025-11-01..2026-03-01", "November 2025 to February 2026", "novembre 2025 à février 2026"),
+        ("2026-03-16..2026-03-21", "2026-03-16 to 2026-03-20", "2026-03-16 au 2026-03-20"),
+    ],
+)
+def test_a_scope_is_told_with_the_months_that_are_in_it(scope: str, english: str, french: str) -> None:
+    assert [warehouse.describe_scope(scope, Speech(language)) for language in ("en", "fr")] == [english, french]

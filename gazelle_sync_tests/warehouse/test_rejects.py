@@ -41,7 +41,7 @@ def test_a_date_that_is_none_leaves_the_rest_of_its_row(mirror, sandbox, rows, r
     assert reject["reason"].startswith("calculated_next_service: ")
     assert reject["payload"]["calculatedNextService"] == value
     assert reject["payload"]["make"] == piano["make"]
-    assert report.warnings == [f"1 records could not be stored as they came: {key}: {reject['reason']}"]
+    assert report.warnings == [f"1 record could not be stored as it came: {key}: {reject['reason']}"]
     assert last_log("pianos")["status"] == "warning"
     assert last_log("pianos")["error"] == report.warnings[0]
     assert last_log("pianos")["rejected"] == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timezone
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from gazelle_sync import warehouse
 from gazelle_sync.gazelle import Snapshot
 from gazelle_sync.tables import TABLES
+from gazelle_sync.warehouse.connection import WarehouseError, transaction
 from gazelle_sync_tests.conftest import ALL, query_rows
 from gazelle_sync_tests.warehouse.canned import Canned, clients, shown
 
@@ -228,3 +230,91 @@ def test_a_whole_account_fits_into_a_database_that_was_taken_over(old_service, e
         {"n": 150}
     ]
     assert rows("SELECT count(*) AS n FROM gazelle.ages") == [{"n": 155}]
+
+
+def test_a_time_without_a_zone_that_stays_so_is_no_change_of_what_else_changes(old_service, empty_engine, rows, caplog):
+    old_service("CREATE VIEW gazelle.ages AS SELECT external_id, created_at FROM gazelle.clients")
+    warehouse.migrate(empty_engine)
+    assert "rule _RETURN on view gazelle.ages depends on column" in caplog.text
+    caplog.clear()
+    for number, status in enumerate(("ACTIVE", "INACTIVE")):
+        given = clients(range(5), created_at=CREATED, status=status)
+        warehouse.load(empty_engine, Canned(TABLES["clients"], given), run_id=str(number), allow_mass_delete=True)
+        warehouse.migrate(empty_engine)
+    changed = rows("SELECT DISTINCT changed FROM gazelle.row_changes WHERE run_id = '1'")
+    assert changed == [{"changed": {"status": ["ACTIVE", "INACTIVE"]}}]
+    # It was said once.
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
+
+def test_no_check_calls_somebody_s_own_row_broken(old_service, empty_engine, load):
+    old_service("INSERT INTO gazelle.clients (id, company_name) VALUES (90, 'Ours'), (91, 'Ours')")
+    warehouse.migrate(empty_engine)
+    load(range(5))
+    results = warehouse.run_checks(empty_engine, list(warehouse.row_checks(TABLES["clients"], ALL.zone)))
+    assert {name: result.examples for name, result in results.items() if result.broken} == {}
+    assert warehouse.count_rows_in_scope(empty_engine, TABLES["clients"], ALL) == 5
+
+
+def test_who_is_not_the_owner_of_what_has_to_be_altered_is_told_with_the_statement(old_service, empty_engine, rows):
+    old_service()
+    rows(
+        "CREATE ROLE gazelle_test_sync; GRANT USAGE, CREATE ON SCHEMA gazelle TO gazelle_test_sync; "
+        "GRANT ALL ON ALL TABLES IN SCHEMA gazelle TO gazelle_test_sync"
+    )
+    [me] = rows("SELECT current_user AS name")
+    url = empty_engine.url.update_query_dict({"options": "-c role=gazelle_test_sync"})
+    sync = warehouse.connect(url.render_as_string(hide_password=False))
+    try:
+        with pytest.raises(WarehouseError) as red:
+            warehouse.check_privileges(sync)
+        statement = "ALTER TABLE gazelle.clients OWNER TO gazelle_test_sync;"
+        assert str(red.value).endswith(statement)
+        rows(statement)
+        # What is green, a sync can do.
+        assert warehouse.check_privileges(sync) == "role gazelle_test_sync"
+        warehouse.migrate(sync)
+        assert warehouse.check_privileges(sync) == "role gazelle_test_sync"
+    finally:
+        rows(
+            f'REASSIGN OWNED BY gazelle_test_sync TO "{me["name"]}"; DROP OWNED BY gazelle_test_sync; '
+            "DROP ROLE gazelle_test_sync"
+        )
+
+
+def test_a_schema_for_dagster_s_records_that_can_not_be_made_is_told_with_its_variable(empty_engine, rows):
+    rows("CREATE ROLE gazelle_test_records LOGIN PASSWORD 'geheim'")
+    url = empty_engine.url.set(username="gazelle_test_records", password="geheim")
+    text = url.render_as_string(hide_password=False)
+    try:
+        for work in (
+            lambda: warehouse.make_schema(text, "dagster_test", variable="DAGSTER_POSTGRES_URL"),
+            lambda: warehouse.check_schema_rights(
+                warehouse.connect(text), "dagster_test", variable="DAGSTER_POSTGRES_URL"
+            ),
+        ):
+            with pytest.raises(WarehouseError) as red:
+                work()
+            assert "of DAGSTER_POSTGRES_URL may not make tables in the schema dagster_test" in str(red.value)
+            [statement] = re.findall("CREATE SCHEMA .*;", str(red.value))
+        rows(statement)
+        warehouse.check_schema_rights(warehouse.connect(text), "dagster_test", variable="DAGSTER_POSTGRES_URL")
+        warehouse.make_schema(text, "dagster_test", variable="DAGSTER_POSTGRES_URL")
+    finally:
+        rows("DROP OWNED BY gazelle_test_records CASCADE; DROP ROLE gazelle_test_records")
+
+
+def test_a_database_that_can_not_hold_every_text_is_red(empty_engine, rows):
+    with transaction(empty_engine) as cursor:
+        cursor.connection.commit()
+        cursor.connection.autocommit = True
+        cursor.execute("CREATE DATABASE gazelle_test_latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    try:
+        other = empty_engine.url.set(database="gazelle_test_latin").render_as_string(hide_password=False)
+        with pytest.raises(WarehouseError, match=r"encoded in LATIN1, .* ENCODING 'UTF8' TEMPLATE template0;"):
+            warehouse.check_server(warehouse.connect(other))
+    finally:
+        with transaction(empty_engine) as cursor:
+            cursor.connection.commit()
+            cursor.connection.autocommit = True
+            cursor.execute("DROP DATABASE gazelle_test_latin WITH (FORCE)")

@@ -139,6 +139,7 @@ def _add_the_rest(maker: Maker, *, measurements: int = 0) -> None:
     settings.add_price_list(maker.aside("price list"))
     settings.add_recommendations(maker.aside("recommendations"))
     people.add_ways_to_reach(maker.aside("ways to reach"))
+    pianos.add_overdue(maker.aside("overdue"))
     pianos.add_measurements_and_photos(maker.aside("measurements and photos"))
     pianos.add_more_measurements(maker.aside("more measurements"), measurements=measurements)
     money.add_payments(maker.aside("payments"))

@@ -79,6 +79,25 @@ def add_piano(maker: Maker, client_id: str, **more: Any) -> Record:
 _OCTAVES = range(8)
 
 
+def add_overdue(maker: Maker) -> None:
+    """A quarter of the active pianos have been due for up to half a year; for the first of them nothing is booked."""
+    account, today = maker.account, str(maker.today)
+    booked = {
+        link["pianoId"]
+        for event in account.events.values()
+        if event["status"] == "ACTIVE" and event["start"][:10] >= today
+        for link in event["pianos"]
+    }
+    active = [
+        piano
+        for piano in account.pianos.values()
+        if piano["status"] == account.clients[piano["clientId"]]["status"] == "ACTIVE"
+    ]
+    for piano in sorted(active, key=lambda piano: piano["id"] in booked)[::4]:
+        interval = piano["serviceIntervalMonths"] or 12
+        piano.update(serviceIntervalMonths=interval, calculatedNextService=maker.day(180))
+
+
 def add_measurements_and_photos(maker: Maker) -> None:
     """The rest of what was measured, with gaps as a technician leaves them, and photos of a fifth of the pianos."""
     for piano in maker.account.pianos.values():

@@ -1,0 +1,99 @@
+"""What `--help` says, in the reader's language: click's classes, with texts from `translations`.
+
+Keep out: what a command does, and the sentences themselves.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from gazelle_sync.environment.settings import Misconfigured, load_files, parse_language
+from gazelle_sync.translations import TEXTS, Speech
+
+# What is written after an option, by command and parameter.
+PLACES = {
+    "sync tables": "name",
+    "sync first": "date",
+    "sync last": "date",
+    "status file": "file",
+    "check file": "file",
+    "login port": "port",
+    "sandbox port": "port",
+    "dev port": "port",
+    "dev host": "address",
+    "psql arguments": "arguments",
+}
+
+
+class Formatter(click.HelpFormatter):
+    """Headings in the reader's language, and nothing cut."""
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        super().write_usage(prog, args, prefix or find_speech()("help_usage"))
+
+    @contextmanager
+    def section(self, name: str) -> Iterator[None]:
+        with super().section(find_speech()(f"help_{name.lower()}")):
+            yield
+
+    def write_heading(self, heading: str) -> None:
+        self.write(f"{'':>{self.current_indent}}{find_speech()('help_heading', name=heading)}\n")
+
+
+class Context(click.Context):
+    formatter_class = Formatter
+
+
+class Group(click.Group):
+    """The commands, each with its whole first sentence."""
+
+    context_class = Context
+
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        translate(self, find_speech())
+        return super().make_context(*args, **options)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, first_line(command)) for name, command in self.commands.items()])
+
+
+def find_speech() -> Speech:
+    """The language that a command would speak; English where that is set to none."""
+    try:
+        load_files()
+        return Speech(parse_language(os.environ.get("GAZELLE_SYNC_LANG", "")))
+    except Misconfigured:
+        return Speech("en")
+
+
+def translate(group: click.Group, say: Speech) -> None:
+    """Gives every command and every option its text: `help_<command>`, `help_<command>_<option>`."""
+    group.help = say("help_all")
+    group.options_metavar, group.subcommand_metavar = say("help_place_options"), say("help_place_command")
+    for command in (group, *group.commands.values()):
+        if command is not group:
+            command.context_class = Context
+            command.help = say(name) if (name := f"help_{command.name}") in TEXTS else command.help
+            command.options_metavar = say("help_place_options")
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                # One that is forgotten keeps its own, and a test says so: no command is to fail for its help.
+                name = f"help_{command.name}_{parameter.name}"
+                parameter.help = say(name) if name in TEXTS else parameter.help
+            # A word that stands for what a person writes there.
+            if place := PLACES.get(f"{command.name} {parameter.name}"):
+                parameter.metavar = say(f"help_place_{place}")
+        with click.Context(command, help_option_names=["-h", "--help"]) as context:
+            shown = command.get_help_option(context)
+        if shown:
+            shown.help = say("help_this")
+
+
+def first_line(command: click.Command) -> str:
+    return (command.help or "").split("\n", 1)[0]

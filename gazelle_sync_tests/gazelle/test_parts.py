@@ -1,0 +1,307 @@
+"""A long list is read as the sum of its parts, several at once, and proved by them and by its own count."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from gazelle_sync.gazelle import Client, Cut, Snapshot, Unavailable, parts
+from gazelle_sync.gazelle.page_size import PageSize
+from gazelle_sync.gazelle.transport import Pace, Transport
+from gazelle_sync.sandbox import Fault, Sandbox
+from gazelle_sync.sandbox.account.history import TIMELINE_TYPES
+from gazelle_sync.tables import TABLES
+from gazelle_sync.tables.declaration import ByValue, Connection, Sizes, Table
+from gazelle_sync_tests.conftest import ALL, client_of, wait_for_abandoned_reads
+
+TIMELINE = TABLES["timeline_entries"]
+COUNTING = "totalCount } p0:"
+
+Reading = Callable[..., Snapshot]
+
+
+@pytest.fixture
+def reading(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reading]:
+    """A snapshot of the timeline, which is long enough to be cut: `reading(concurrent=1)`."""
+    monkeypatch.setattr(parts, "SMALLEST", 200)
+    monkeypatch.setattr(parts, "LEAST_TO_CUT", 1000)
+    clients: list[Client] = []
+
+    def reading(table: Table = TIMELINE, cut: Cut | None = None, **options: Any) -> Snapshot:
+        clients.append(client_of(sandbox, **{"concurrent": 4, **options}))
+        return Snapshot(clients[-1], table, ALL, cut=cut)
+
+    yield reading
+    wait_for_abandoned_reads()
+    for client in clients:
+        client.close()
+
+
+def read(snapshot: Snapshot) -> list[str]:
+    return [key for frame in snapshot.pages() for key in frame["external_id"]]
+
+
+def types_asked_for(sandbox: Sandbox) -> list[str]:
+    """The parts that were asked for, a page each."""
+    return [found[1] for request in sandbox.requests if (found := re.search(r", types: \[(.*?)\]\) \{ totalCount page", request.query))]  # fmt: skip # noqa: E501
+
+
+def biggest(sandbox: Sandbox) -> str:
+    kinds = [entry["type"] for entry in sandbox.account.timeline.values()]
+    return max(set(kinds), key=kinds.count)
+
+
+def test_every_record_is_read_once_in_parts_which_prove_the_whole(sandbox: Sandbox, reading: Reading):
+    snapshot = reading()
+    found = read(snapshot)
+    assert sorted(found) == sorted(sandbox.account.timeline)
+    assert (snapshot.doubts, snapshot.remarks) == ([], [])
+    assert snapshot.seen == snapshot.expected == len(found)
+    asked = set(types_asked_for(sandbox))
+    assert 5 < len(asked) <= parts.MOST_PARTS
+    assert sorted(", ".join(asked).split(", ")) == sorted(TIMELINE_TYPES), "each type is in one part"
+
+
+def test_several_requests_are_under_way_and_never_more_than_may_be(
+    sandbox: Sandbox, reading: Reading, monkeypatch: pytest.MonkeyPatch
+):
+    under_way: list[int] = []
+    most: list[int] = []
+    send = Transport._send
+
+    def counted(*given: Any) -> Any:
+        under_way.append(1)
+        most.append(len(under_way))
+        try:
+            return send(*given)
+        finally:
+            under_way.pop()
+
+    monkeypatch.setattr(Transport, "_send", counted)
+    sandbox.latency = 0.02
+    read(reading(concurrent=3))
+    assert max(most) == 3
+
+
+def test_with_a_limit_of_one_a_list_is_read_as_ever(sandbox: Sandbox, reading: Reading):
+    read(reading(concurrent=1))
+    assert types_asked_for(sandbox) == []
+    assert all(COUNTING not in request.query for request in sandbox.requests)
+
+
+def test_a_list_that_is_not_long_is_not_cut_and_costs_no_more(
+    sandbox: Sandbox, reading: Reading, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(parts, "LEAST_TO_CUT", 5000)
+    read(reading(concurrent=1))
+    alone = len(sandbox.requests)
+    read(reading())
+    assert len(sandbox.requests) == 2 * alone
+
+
+def without(kind: str) -> Table:
+    """The timeline, of which one type is not known."""
+    assert isinstance(TIMELINE.read, Connection)
+    known = tuple(each for each in TIMELINE_TYPES if each != kind)
+    return replace(TIMELINE, read=replace(TIMELINE.read, parts=ByValue("types", known)))
+
+
+UNCUTTABLE: dict[str, dict[str, Any]] = {
+    "its parts can't be counted": {"kind": "max_complexity", "limit": 25, "match": COUNTING},
+    "the schema has lost a type": {"kind": "missing", "names": ["TimelineEntryType.INVOICE_SYNC"], "match": COUNTING},
+    "counting is an error": {"kind": "graphql_error", "match": COUNTING, "times": None},
+}
+
+
+@pytest.mark.parametrize("fault", UNCUTTABLE.values(), ids=UNCUTTABLE)
+def test_a_list_that_can_not_be_cut_is_read_in_one_piece_and_that_is_said(
+    sandbox: Sandbox, reading: Reading, fault: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    sandbox.faults.add(Fault(**fault))
+    snapshot = reading()
+    assert sorted(read(snapshot)) == sorted(sandbox.account.timeline)
+    assert snapshot.doubts == []
+    assert types_asked_for(sandbox) == []
+    [remark] = snapshot.remarks
+    assert "in one piece" in remark
+
+
+def test_a_record_of_a_type_that_nobody_knows_is_found_by_the_whole_count(sandbox: Sandbox, reading: Reading):
+    snapshot = reading(without("INVOICE_SYNC"))
+    assert sorted(read(snapshot)) == sorted(sandbox.account.timeline)
+    assert snapshot.doubts == []
+    [remark] = snapshot.remarks
+    assert "2500 records, and 2456 of the kinds that are known" in remark
+
+
+def test_one_that_comes_while_the_parts_are_read_is_found_too(sandbox: Sandbox, reading: Reading):
+    """The first read is in doubt, and so the list is read again, in one piece then."""
+    for entry in sandbox.account.timeline.values():
+        if entry["type"] == "INVOICE_SYNC":
+            entry["type"] = "INVOICE_LOG"
+    some = next(iter(sandbox.account.timeline.values()))
+    new = {**some, "id": "tle_new", "type": "INVOICE_SYNC"}
+    mutate = lambda account: account.timeline.update(tle_new=new)  # noqa: E731
+    sandbox.faults.add(Fault("mutate", match="types: [", with_after=True, mutate=mutate))
+    snapshot = reading(without("INVOICE_SYNC"))
+    read(snapshot)
+    assert len(snapshot.doubts) == 1
+    assert "tle_new" in read(snapshot)
+    assert snapshot.doubts == []
+    assert len(snapshot.remarks) == 1
+
+
+def test_a_part_that_shifts_is_read_again_alone(sandbox: Sandbox, reading: Reading):
+    kind = biggest(sandbox)
+    of_kind = [key for key, entry in sandbox.account.timeline.items() if entry["type"] == kind]
+
+    # Its last page, and a second look at its start.
+    assert len(of_kind) < 390
+    sandbox.faults.add(Fault("total_count", match=f"[{kind}]) {{ totalCount page", skip=3, times=2))
+    snapshot = reading()
+    read(snapshot)
+    assert len(snapshot.doubts) == 1
+    before = len(types_asked_for(sandbox))
+    assert sorted(read(snapshot)) == sorted(sandbox.account.timeline)
+    assert snapshot.doubts == []
+    assert set(types_asked_for(sandbox)[before:]) == {kind}
+
+
+def test_entries_that_come_while_the_list_is_read_cost_a_page_or_two_and_are_read(sandbox: Sandbox, reading: Reading):
+    read(reading())
+    alone = len(sandbox.requests)
+    kind = biggest(sandbox)
+    new = [f"tle_new{number}" for number in range(3)]
+    for number, key in enumerate(new):
+
+        def add(account: Any, key: str = key) -> None:
+            entries = list(account.timeline.items())
+            # Dated back: among those that were read already, and not the newest.
+            entries.insert(300, (key, {**entries[0][1], "id": key, "type": kind}))
+            account.timeline.clear()
+            account.timeline.update(entries)
+
+        sandbox.faults.add(Fault("mutate", match=f"[{kind}]", with_after=True, skip=number, mutate=add))
+    snapshot = reading()
+    found = read(snapshot)
+    assert snapshot.doubts == []
+    assert set(new) <= set(found)
+    assert len(sandbox.requests) - alone <= 1.15 * alone
+
+
+def test_what_was_read_of_the_other_parts_is_kept_when_one_fails(sandbox: Sandbox, reading: Reading):
+    kind = biggest(sandbox)
+    fault = Fault("status", match=f"[{kind}]", with_after=True, times=None)
+    sandbox.faults.add(fault)
+    cut = Cut()
+    with pytest.raises(Unavailable):
+        read(reading(cut=cut, patience=2))
+    wait_for_abandoned_reads()
+    assert cut.is_kept
+    kept = {", ".join(part.values) for part in cut.parts or () if part.is_proved}
+    assert kind not in kept
+    sandbox.faults.remove(fault)
+    before = len(types_asked_for(sandbox))
+    again = reading(cut=cut)
+    assert sorted(read(again)) == sorted(sandbox.account.timeline)
+    assert again.doubts == []
+    asked = set(types_asked_for(sandbox)[before:])
+    assert kind in asked
+    assert not asked & kept
+
+
+def test_what_is_too_large_to_be_kept_is_read_again(
+    sandbox: Sandbox, reading: Reading, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(parts, "MOST_KEPT", 40_000)
+    snapshot = reading()
+    for _ in range(2):
+        assert sorted(read(snapshot)) == sorted(sandbox.account.timeline)
+        assert snapshot.doubts == []
+    assert not snapshot.cut.is_kept
+
+
+def test_a_rate_limit_that_one_request_meets_holds_up_all(sandbox: Sandbox, reading: Reading):
+    sandbox.faults.add(Fault("status", status=429, retry_after=1, match="types: [", skip=8))
+    arrived: list[float] = []
+    sandbox.faults.add(Fault("mutate", times=None, mutate=lambda _: arrived.append(time.monotonic())))
+    assert sorted(read(reading())) == sorted(sandbox.account.timeline)
+    pauses = [later - earlier for earlier, later in pairwise(sorted(arrived))]
+    assert max(pauses) > 0.7, "what was under way is answered, and then nothing is asked"
+
+
+def test_several_that_are_refused_at_once_slow_the_pace_once():
+    pace = Pace(10)
+    sent = time.monotonic()
+    for _ in range(4):
+        pace.slow_down(0.0, sent)
+    assert pace._interval == 0.2
+    pace.slow_down(0.0, time.monotonic())
+    assert pace._interval == 0.4
+
+
+def test_what_several_are_told_at_once_is_one_refusal_of_a_size():
+    size = PageSize(Sizes(800), 1000)
+    sent = size.variables()
+    assert [size.shrink(True, sent) for _ in range(4)] == [True] * 4
+    assert size.first == 400
+
+
+def test_the_first_error_ends_all_and_leaves_no_thread():
+    def endless() -> Iterator[int]:
+        while True:
+            yield 1
+
+    def failing() -> Iterator[int]:
+        yield 2
+        raise OSError("broken")
+
+    with pytest.raises(OSError, match="broken"):
+        for _ in parts.read_at_once([endless(), failing()], 2, "several"):
+            pass
+    wait_until_ended("several")
+
+
+def test_who_stops_early_leaves_no_thread():
+    reads = parts.read_at_once((iter([number] * 100) for number in range(9)), 4, "several")
+    assert next(reads) in range(4)
+    reads.close()  # type: ignore[attr-defined]
+    wait_until_ended("several")
+
+
+def wait_until_ended(name: str) -> None:
+    deadline = time.monotonic() + 2
+    while any(thread.name == name for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_no_more_is_read_ahead_than_a_page_for_each_thread_and_one_in_its_hand():
+    made: list[int] = []
+
+    def pages(number: int) -> Iterator[int]:
+        for _ in range(50):
+            made.append(number)
+            yield number
+
+    reads = parts.read_at_once([pages(number) for number in range(4)], 4, "several")
+    next(reads)
+    time.sleep(0.3)
+    assert len(made) <= 1 + 4 + 4
+    assert len(list(reads)) == 199
+
+
+@pytest.mark.parametrize("counts", [{"a": 100_000, "b": 3, "c": 0}, {chr(97 + n): n * n * 100 for n in range(26)}, {"a": 0}])  # fmt: skip # noqa: E501
+def test_each_value_is_in_one_part_and_the_rare_ones_are_together(counts: dict[str, int]):
+    found = parts.divide(counts)
+    assert sorted(value for part in found for value in part.values) == sorted(counts)
+    assert len(found) <= parts.MOST_PARTS + 1
+    assert [part.count for part in found] == sorted((part.count for part in found), reverse=True)
