@@ -16,7 +16,8 @@ from graphql import ArgumentNode, DocumentNode, FieldNode, Node, parse, print_as
 from gazelle_sync.gazelle.errors import QueryRefused
 from gazelle_sync.gazelle.query import selection
 from gazelle_sync.gazelle.rows import response_names
-from gazelle_sync.tables.declaration import ByParent, Column, Connection, Gap, Nested, PlainList, Table, Type
+from gazelle_sync.tables.columns import Column, Type
+from gazelle_sync.tables.declaration import ByParent, Connection, Gap, Nested, PlainList, Table
 
 # The arguments that a list can do without: it has the same records in any order.
 ONLY_FOR_ORDER = {"sortBy"}

@@ -43,7 +43,8 @@ from graphql import (
 from gazelle_sync.gazelle import query
 from gazelle_sync.gazelle.client import Client
 from gazelle_sync.gazelle.errors import GazelleError
-from gazelle_sync.tables.declaration import Column, Scope, Table
+from gazelle_sync.tables.columns import Column
+from gazelle_sync.tables.declaration import Scope, Table
 
 # Descriptions are half of the answer, and say nothing to a program.
 INTROSPECTION = get_introspection_query(descriptions=False)

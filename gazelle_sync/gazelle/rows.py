@@ -17,7 +17,8 @@ from types import NoneType
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from gazelle_sync.tables.declaration import Column, Table, Type
+from gazelle_sync.tables.columns import Column, Type
+from gazelle_sync.tables.declaration import Table
 from gazelle_sync.translations import say
 
 Row = list[object]

@@ -32,17 +32,7 @@ from gazelle_sync.gazelle.pages import (
 )
 from gazelle_sync.gazelle.parts import Cut
 from gazelle_sync.gazelle.rows import DEFAULT_LOCALE, Columns, Reject, RowReader
-from gazelle_sync.tables.declaration import (
-    Bound,
-    Connection,
-    Gap,
-    Missing,
-    Nested,
-    PlainList,
-    Scope,
-    Sizes,
-    Table,
-)
+from gazelle_sync.tables.declaration import Bound, Connection, Gap, Missing, Nested, PlainList, Scope, Sizes, Table
 from gazelle_sync.translations import say
 
 # At level DEBUG: a line per page is for who watches, and Dagster would store each as an event.

@@ -8,7 +8,8 @@ import pkgutil
 from collections.abc import Mapping
 from graphlib import CycleError
 
-from gazelle_sync.tables.declaration import Cadence, Column, Nested, Scope, Table, Type
+from gazelle_sync.tables.columns import Column, Type
+from gazelle_sync.tables.declaration import Cadence, Nested, Scope, Table
 
 __all__ = ["TABLES", "Cadence", "Column", "Scope", "Table", "Type", "declared", "dependencies"]
 

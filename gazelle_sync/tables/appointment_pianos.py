@@ -1,7 +1,8 @@
 """appointment_pianos: every piano of every appointment."""
 
 from gazelle_sync.tables.appointments import EVENTS
-from gazelle_sync.tables.declaration import ById, ByParent, Group, Nested, Settled, Table, boolean, reference
+from gazelle_sync.tables.columns import boolean, reference
+from gazelle_sync.tables.declaration import ById, ByParent, Group, Nested, Settled, Table
 
 APPOINTMENT_PIANOS = Table(
     name="appointment_pianos",

@@ -1,18 +1,7 @@
 """clients: the people and institutions whose pianos are looked after."""
 
-from gazelle_sync.tables.declaration import (
-    ById,
-    Column,
-    Connection,
-    Table,
-    Type,
-    date,
-    never_blank,
-    reference,
-    tags,
-    text,
-    timestamp,
-)
+from gazelle_sync.tables.columns import Column, Type, date, never_blank, reference, tags, text, timestamp
+from gazelle_sync.tables.declaration import ById, Connection, Table
 
 
 def shown_name(

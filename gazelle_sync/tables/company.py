@@ -1,6 +1,7 @@
 """company: the company whose account this is."""
 
-from gazelle_sync.tables.declaration import Group, PlainList, ReadAgain, Table, boolean, text, timestamp
+from gazelle_sync.tables.columns import boolean, text, timestamp
+from gazelle_sync.tables.declaration import Group, PlainList, ReadAgain, Table
 
 COMPANY = Table(
     name="company",

@@ -1,7 +1,8 @@
 """contact_emails: every e-mail address of a contact."""
 
+from gazelle_sync.tables.columns import boolean, reference, text
 from gazelle_sync.tables.contacts import CONTACTS_READ
-from gazelle_sync.tables.declaration import ById, ByParent, Cadence, Nested, Table, boolean, reference, text
+from gazelle_sync.tables.declaration import ById, ByParent, Cadence, Nested, Table
 
 CONTACT_EMAILS = Table(
     name="contact_emails",

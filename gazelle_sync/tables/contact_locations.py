@@ -1,18 +1,8 @@
 """contact_locations: every address of a contact."""
 
+from gazelle_sync.tables.columns import boolean, numeric, reference, stamps, text
 from gazelle_sync.tables.contacts import CONTACTS_READ
-from gazelle_sync.tables.declaration import (
-    ById,
-    ByParent,
-    Cadence,
-    Nested,
-    Table,
-    boolean,
-    numeric,
-    reference,
-    stamps,
-    text,
-)
+from gazelle_sync.tables.declaration import ById, ByParent, Cadence, Nested, Table
 
 CONTACT_LOCATIONS = Table(
     name="contact_locations",

@@ -1,7 +1,8 @@
 """contact_phones: every telephone number of a contact."""
 
+from gazelle_sync.tables.columns import boolean, reference, stamps, text
 from gazelle_sync.tables.contacts import CONTACTS_READ
-from gazelle_sync.tables.declaration import ById, ByParent, Cadence, Nested, Table, boolean, reference, stamps, text
+from gazelle_sync.tables.declaration import ById, ByParent, Cadence, Nested, Table
 
 CONTACT_PHONES = Table(
     name="contact_phones",

@@ -1,16 +1,7 @@
 """contacts: the people to talk to at a client; an institution can have over a hundred."""
 
-from gazelle_sync.tables.declaration import (
-    ById,
-    Connection,
-    Nested,
-    Table,
-    boolean,
-    numeric,
-    reference,
-    text,
-    timestamp,
-)
+from gazelle_sync.tables.columns import boolean, numeric, reference, text, timestamp
+from gazelle_sync.tables.declaration import ById, Connection, Nested, Table
 
 CONTACTS_READ = Nested(
     Connection("allClients", "sortBy: [CREATED_AT_ASC]"),

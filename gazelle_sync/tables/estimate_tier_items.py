@@ -1,6 +1,7 @@
 """estimate_tier_items: the lines of every alternative of an estimate."""
 
-from gazelle_sync.tables.declaration import ById, Group, Nested, Table, boolean, integer, json, reference, stamps, text
+from gazelle_sync.tables.columns import boolean, integer, json, reference, stamps, text
+from gazelle_sync.tables.declaration import ById, Group, Nested, Table
 from gazelle_sync.tables.estimate_tiers import TIERS_READ
 
 ESTIMATE_TIER_ITEMS = Table(

@@ -1,6 +1,7 @@
 """estimate_tiers: the alternatives that an estimate offers."""
 
-from gazelle_sync.tables.declaration import ById, Group, Nested, Table, boolean, integer, reference, stamps, text
+from gazelle_sync.tables.columns import boolean, integer, reference, stamps, text
+from gazelle_sync.tables.declaration import ById, Group, Nested, Table
 from gazelle_sync.tables.estimates import ESTIMATES_READ
 
 TIERS_READ = Nested(ESTIMATES_READ, "allEstimateTiers", "estimate", paged=False)

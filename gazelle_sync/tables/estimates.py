@@ -1,25 +1,9 @@
 """estimates: what work on a piano would cost."""
 
-from gazelle_sync.tables.declaration import (
-    ById,
-    Connection,
-    Group,
-    Table,
-    boolean,
-    date,
-    integer,
-    reference,
-    stamps,
-    tags,
-    text,
-)
+from gazelle_sync.tables.columns import boolean, date, integer, reference, stamps, tags, text
+from gazelle_sync.tables.declaration import ARCHIVED_OR_NOT, ById, Connection, Group, Table
 
-# As with invoices: both are asked for.
-ESTIMATES_READ = Connection(
-    "allEstimates",
-    "sortBy: [CREATED_AT_ASC]",
-    each=("filters: {archived: false}", "filters: {archived: true}"),
-)
+ESTIMATES_READ = Connection("allEstimates", "sortBy: [CREATED_AT_ASC]", each=ARCHIVED_OR_NOT)
 
 ESTIMATES = Table(
     name="estimates",

@@ -1,6 +1,7 @@
 """event_cancel_notices: cancellations that wait for an answer, and those that had one."""
 
-from gazelle_sync.tables.declaration import Connection, Group, ReadAgain, Table, reference, stamps, text
+from gazelle_sync.tables.columns import reference, stamps, text
+from gazelle_sync.tables.declaration import Connection, Group, ReadAgain, Table
 
 EVENT_CANCEL_NOTICES = Table(
     name="event_cancel_notices",

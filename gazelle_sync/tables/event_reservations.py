@@ -1,18 +1,7 @@
 """event_reservations: bookings that clients asked for."""
 
-from gazelle_sync.tables.declaration import (
-    ById,
-    Connection,
-    Group,
-    Table,
-    integer,
-    json,
-    reference,
-    stamps,
-    text,
-    texts,
-    timestamp,
-)
+from gazelle_sync.tables.columns import integer, json, reference, stamps, text, texts, timestamp
+from gazelle_sync.tables.declaration import ById, Connection, Group, Table
 
 EVENT_RESERVATIONS = Table(
     name="event_reservations",

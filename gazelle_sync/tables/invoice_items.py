@@ -1,18 +1,7 @@
 """invoice_items: the lines of every invoice."""
 
-from gazelle_sync.tables.declaration import (
-    ById,
-    ByParent,
-    Group,
-    Nested,
-    Table,
-    boolean,
-    integer,
-    json,
-    reference,
-    stamps,
-    text,
-)
+from gazelle_sync.tables.columns import boolean, integer, json, reference, stamps, text
+from gazelle_sync.tables.declaration import ById, ByParent, Group, Nested, Table
 from gazelle_sync.tables.invoices import INVOICES_READ
 
 INVOICE_ITEMS = Table(

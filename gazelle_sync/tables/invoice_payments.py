@@ -1,6 +1,7 @@
 """invoice_payments: what was paid on invoices, and how."""
 
-from gazelle_sync.tables.declaration import ById, Group, Nested, Table, boolean, integer, reference, text, timestamp
+from gazelle_sync.tables.columns import boolean, integer, reference, text, timestamp
+from gazelle_sync.tables.declaration import ById, Group, Nested, Table
 from gazelle_sync.tables.invoices import INVOICES_READ
 
 INVOICE_PAYMENTS = Table(

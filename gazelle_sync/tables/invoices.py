@@ -1,30 +1,11 @@
 """invoices: what clients were asked to pay."""
 
-from gazelle_sync.tables.declaration import (
-    ById,
-    Connection,
-    Group,
-    Table,
-    boolean,
-    date,
-    integer,
-    reference,
-    stamps,
-    tags,
-    text,
-    timestamp,
-)
+from gazelle_sync.tables.columns import boolean, date, integer, reference, stamps, tags, text, texts_called, timestamp
+from gazelle_sync.tables.declaration import ARCHIVED_OR_NOT, ById, Connection, Group, Table
 
-# Which of them the list has when nothing is said about it is not published: both are asked for.
-INVOICES_READ = Connection(
-    "allInvoices",
-    "sortBy: [CREATED_AT_ASC]",
-    each=("filters: {archived: false}", "filters: {archived: true}"),
-)
+INVOICES_READ = Connection("allInvoices", "sortBy: [CREATED_AT_ASC]", each=ARCHIVED_OR_NOT)
 
-ADDRESS = """
-company_name first_name last_name email phone street1 street2 municipality region postal_code country_code
-"""
+ADDRESS = "company_name first_name last_name email phone street1 street2 municipality region postal_code country_code"
 
 INVOICES = Table(
     name="invoices",
@@ -56,15 +37,7 @@ INVOICES = Table(
         text("notes", "notes", "Notes below the lines.", personal=True),
         text("top_notes", "topNotes", "Notes above the lines.", personal=True),
         boolean("archived", "archived", "Whether it was archived."),
-        *(
-            text(
-                f"alt_billing_{part}",
-                f"altBilling{part.title().replace('_', '')}",
-                f"Of the other address that it is billed to: {part.replace('_', ' ')}.",
-                personal=True,
-            )
-            for part in ADDRESS.split()
-        ),
+        *texts_called("alt_billing", ADDRESS, "Of the other address that it is billed to", personal=True),
         text("client_url", "clientUrl", "Where the client sees and pays it.", personal=True),
         timestamp("last_quickbooks_sync_at", "lastQuickbooksSyncAt", "When it was last sent to QuickBooks."),
         *stamps(),

@@ -1,6 +1,7 @@
 """lifecycles: the cycles of reminders that clients are in."""
 
-from gazelle_sync.tables.declaration import Connection, Group, ReadAgain, Table, stamps, text
+from gazelle_sync.tables.columns import stamps, text
+from gazelle_sync.tables.declaration import Connection, Group, ReadAgain, Table
 
 LIFECYCLES = Table(
     name="lifecycles",

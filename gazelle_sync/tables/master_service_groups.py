@@ -1,6 +1,7 @@
 """master_service_groups: the headings of the price list."""
 
-from gazelle_sync.tables.declaration import Group, PlainList, ReadAgain, Table, boolean, integer, stamps, translated
+from gazelle_sync.tables.columns import boolean, integer, stamps, translated
+from gazelle_sync.tables.declaration import Group, PlainList, ReadAgain, Table
 
 MASTER_SERVICE_GROUPS = Table(
     name="master_service_groups",

@@ -1,17 +1,7 @@
 """master_service_items: the price list."""
 
-from gazelle_sync.tables.declaration import (
-    Group,
-    PlainList,
-    ReadAgain,
-    Table,
-    boolean,
-    integer,
-    reference,
-    stamps,
-    text,
-    translated,
-)
+from gazelle_sync.tables.columns import boolean, integer, reference, stamps, text, translated
+from gazelle_sync.tables.declaration import Group, PlainList, ReadAgain, Table
 
 MASTER_SERVICE_ITEMS = Table(
     name="master_service_items",

@@ -1,6 +1,7 @@
 """piano_measurements: pitch, humidity and temperature, as measured at a piano."""
 
-from gazelle_sync.tables.declaration import ById, Group, Nested, Table, date, integer, reference, stamps
+from gazelle_sync.tables.columns import date, integer, reference, stamps
+from gazelle_sync.tables.declaration import ById, Group, Nested, Table
 from gazelle_sync.tables.pianos import PIANOS_READ
 
 PIANO_MEASUREMENTS = Table(

@@ -1,17 +1,7 @@
 """piano_photos: what Gazelle knows of the photos of a piano; not the pictures."""
 
-from gazelle_sync.tables.declaration import (
-    ById,
-    ByParent,
-    Cadence,
-    Group,
-    Nested,
-    Table,
-    integer,
-    reference,
-    text,
-    timestamp,
-)
+from gazelle_sync.tables.columns import integer, reference, text, timestamp
+from gazelle_sync.tables.declaration import ById, ByParent, Cadence, Group, Nested, Table
 from gazelle_sync.tables.pianos import PIANOS_READ
 
 PIANO_PHOTOS = Table(

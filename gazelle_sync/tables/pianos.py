@@ -1,18 +1,7 @@
 """pianos: the instruments, with their service intervals and humidity systems."""
 
-from gazelle_sync.tables.declaration import (
-    ById,
-    Connection,
-    Group,
-    Table,
-    boolean,
-    date,
-    integer,
-    reference,
-    tags,
-    text,
-    timestamp,
-)
+from gazelle_sync.tables.columns import boolean, date, integer, reference, tags, text, timestamp
+from gazelle_sync.tables.declaration import ById, Connection, Group, Table
 
 PIANOS_READ = Connection("allPianos", "sortBy: [CREATED_AT_ASC]")
 

@@ -1,6 +1,7 @@
 """recommendations: what estimates can recommend."""
 
-from gazelle_sync.tables.declaration import Group, PlainList, ReadAgain, Table, boolean, text, translated
+from gazelle_sync.tables.columns import boolean, text, translated
+from gazelle_sync.tables.declaration import Group, PlainList, ReadAgain, Table
 
 RECOMMENDATIONS = Table(
     name="recommendations",

@@ -1,6 +1,7 @@
 """scheduled_messages: messages that are about to go out."""
 
-from gazelle_sync.tables.declaration import ById, Connection, Group, Table, reference, stamps, text, timestamp
+from gazelle_sync.tables.columns import reference, stamps, text, timestamp
+from gazelle_sync.tables.declaration import ById, Connection, Group, Table
 
 SCHEDULED_MESSAGES = Table(
     name="scheduled_messages",

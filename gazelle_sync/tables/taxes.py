@@ -1,6 +1,7 @@
 """taxes: the company's taxes, past ones included."""
 
-from gazelle_sync.tables.declaration import Group, PlainList, ReadAgain, Table, boolean, integer, text
+from gazelle_sync.tables.columns import boolean, integer, text
+from gazelle_sync.tables.declaration import Group, PlainList, ReadAgain, Table
 
 TAXES = Table(
     name="taxes",

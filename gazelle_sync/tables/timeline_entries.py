@@ -1,16 +1,7 @@
 """timeline_entries: what happened at a client's or to a piano, from services to messages."""
 
-from gazelle_sync.tables.declaration import (
-    Bound,
-    ByParent,
-    ByValue,
-    Connection,
-    Group,
-    Table,
-    reference,
-    text,
-    timestamp,
-)
+from gazelle_sync.tables.columns import reference, text, timestamp
+from gazelle_sync.tables.declaration import Bound, ByParent, ByValue, Connection, Group, Table
 
 # `TimelineEntryType` in Gazelle's schema. Most of a real account are automated messages and logs.
 TYPES = """

@@ -1,6 +1,7 @@
 """users: the technicians and the office."""
 
-from gazelle_sync.tables.declaration import PlainList, ReadAgain, Table, boolean, text, timestamp
+from gazelle_sync.tables.columns import boolean, text, timestamp
+from gazelle_sync.tables.declaration import PlainList, ReadAgain, Table
 
 USERS = Table(
     name="users",

@@ -14,7 +14,7 @@ from psycopg2 import sql
 from sqlalchemy import Engine
 
 from gazelle_sync.tables import TABLES, Scope, Table
-from gazelle_sync.tables.declaration import Rule
+from gazelle_sync.tables.columns import Rule
 from gazelle_sync.warehouse import guards
 from gazelle_sync.warehouse.connection import fetch
 from gazelle_sync.warehouse.schema import SCHEMA

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from gazelle_sync.tables import TABLES, Cadence, Column, Scope, Table, Type, declared, dependencies
-from gazelle_sync.tables.declaration import ById, Connection, PlainList, ReadAgain, text
+from gazelle_sync.tables.columns import text
+from gazelle_sync.tables.declaration import ById, Connection, PlainList, ReadAgain
 from gazelle_sync_tests.conftest import ALL
 
 STAMPS = "created_at:timestamptz updated_at:timestamptz"
@@ -241,7 +242,8 @@ INVOICES = '''
 """invoices: what clients were billed."""
 
 from gazelle_sync.tables.clients import CLIENTS
-from gazelle_sync.tables.declaration import ById, Connection, Table, integer, reference, tags, text
+from gazelle_sync.tables.columns import integer, reference, tags, text
+from gazelle_sync.tables.declaration import ById, Connection, Table
 
 INVOICES = Table(
     name="invoices",
@@ -275,7 +277,7 @@ def small(name: str, *parents: str, after: tuple[str, ...] = ()) -> str:
     """The source of a table that refers to `parents`, and is `after` others."""
     columns = "".join(f"reference('{parent}', 'x.id', 'X.', to='{parent}'), " for parent in parents)
     return (
-        "from gazelle_sync.tables.declaration import *\n"
+        "from gazelle_sync.tables.columns import *\nfrom gazelle_sync.tables.declaration import *\n"
         f"T = Table('{name}', 'X.', PlainList('{name}'), ReadAgain(), ({columns}), after={after})\n"
     )
 

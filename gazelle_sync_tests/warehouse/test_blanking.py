@@ -9,7 +9,7 @@ import pytest
 from gazelle_sync import warehouse
 from gazelle_sync.sandbox import Fault
 from gazelle_sync.tables import TABLES
-from gazelle_sync.tables.declaration import Type
+from gazelle_sync.tables.columns import Type
 from gazelle_sync_tests.warehouse.canned import Canned, clients
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from gazelle_sync import warehouse
 from gazelle_sync.tables import TABLES
-from gazelle_sync.tables.declaration import text
+from gazelle_sync.tables.columns import text
 from gazelle_sync.warehouse import LoadReport
 from gazelle_sync.warehouse.views import VIEWS
 

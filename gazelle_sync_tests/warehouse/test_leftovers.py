@@ -9,7 +9,7 @@ import pytest
 
 from gazelle_sync import warehouse
 from gazelle_sync.tables import TABLES
-from gazelle_sync.tables.declaration import text
+from gazelle_sync.tables.columns import text
 from gazelle_sync.warehouse import WarehouseError
 from gazelle_sync_tests.warehouse.canned import Canned, clients, shown
 

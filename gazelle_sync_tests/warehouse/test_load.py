@@ -636,7 +636,7 @@ def test_the_scope_of_a_load_is_logged_as_days_for_a_dated_table_and_as_all_for_
 
 def test_a_declared_column_may_have_any_name_that_sql_knows(empty_engine, rows):
     """What the load calls its own columns must not get in the way: `state`, `target_id`, `user`, `order`."""
-    from gazelle_sync.tables.declaration import text
+    from gazelle_sync.tables.columns import text
 
     odd = ("state", "target_id", "order", "user", "select", "key", "value", "s", "t", "change")
     table = dataclasses.replace(TABLES["users"], name="odd", columns=tuple(text(name, name, name) for name in odd))

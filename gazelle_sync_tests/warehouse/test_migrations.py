@@ -11,7 +11,8 @@ from sqlalchemy.engine import make_url
 from gazelle_sync import warehouse
 from gazelle_sync.gazelle import Snapshot
 from gazelle_sync.tables import TABLES
-from gazelle_sync.tables.declaration import Connection, ReadAgain, Table, integer, reference, text, timestamp
+from gazelle_sync.tables.columns import integer, reference, text, timestamp
+from gazelle_sync.tables.declaration import Connection, ReadAgain, Table
 from gazelle_sync.warehouse import WarehouseError
 from gazelle_sync.warehouse.connection import transaction
 from gazelle_sync.warehouse.schema import metadata

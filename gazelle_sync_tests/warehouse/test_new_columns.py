@@ -9,7 +9,7 @@ import pytest
 
 from gazelle_sync import warehouse
 from gazelle_sync.tables import TABLES, Scope
-from gazelle_sync.tables.declaration import tags, text
+from gazelle_sync.tables.columns import tags, text
 from gazelle_sync_tests.conftest import TODAY, TORONTO
 from gazelle_sync_tests.warehouse.canned import Canned, clients
 

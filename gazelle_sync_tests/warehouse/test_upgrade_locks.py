@@ -13,7 +13,7 @@ import pytest
 
 from gazelle_sync import warehouse
 from gazelle_sync.tables import TABLES
-from gazelle_sync.tables.declaration import text
+from gazelle_sync.tables.columns import text
 from gazelle_sync.warehouse import WarehouseError, migrations
 from gazelle_sync.warehouse.connection import transaction
 from gazelle_sync.warehouse.locks import LOCK_TABLE, lock_parameters
