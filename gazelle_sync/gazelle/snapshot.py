@@ -38,6 +38,9 @@ from gazelle_sync.translations import say
 # At level DEBUG: a line per page is for who watches, and Dagster would store each as an event.
 progress = logging.getLogger("gazelle_sync.progress")
 
+# How often parts are read in one read of a list: those that grew since are read again, unless they never stop.
+ROUNDS = 3
+
 
 class Snapshot:
     """A table's rows within a scope, as DataFrames with the columns of `table.all_columns`.
@@ -264,11 +267,26 @@ class Snapshot:
             if not self.cut.parts:
                 yield from self._drain(walk, chain([first], pages))
                 return
-        yield from self._read_parts(read)
-        # A part that is in doubt is read again, and the whole counted then.
-        if not self.doubts and (lack := self._find_lack(*self._count(read))):
-            self.doubts.append(lack)
-            self._cut_no_more(lack)
+        grown = list(self.cut.parts)
+        for _ in range(ROUNDS):
+            yield from self._read_parts(read, grown)
+            self.expected = sum(part.count for part in self.cut.parts)
+            # A part that is in doubt is read again, and the whole counted then.
+            if self.doubts:
+                return
+            total, counts = self._count(read)
+            if lack := self._find_lack(total, counts):
+                self.doubts.append(lack)
+                self._cut_no_more(lack)
+                return
+            # Those to which something came, or moved, when they were read already.
+            grown = [part for part in self.cut.parts if sum(map(counts.__getitem__, part.values)) > part.count]
+            if not grown:
+                return
+            for part in grown:
+                self.seen -= part.count
+                part.is_proved = False
+        self.doubts.append(say("list_shifted", where=read.field, seen=self.seen, start=self.expected, end=total))
 
     def _divide(self, read: Connection) -> None:
         """Cuts the list, if all of it is in its parts."""
@@ -308,14 +326,14 @@ class Snapshot:
         total, *each = found
         return total, dict(zip(read.parts.values, each, strict=True))
 
-    def _read_parts(self, read: Connection) -> Iterator[Sequence[Node]]:
-        """Every part, several at once; those that are proved, from what was kept of them."""
-        assert self.cut.parts
-        walks = [(part, self._walk_part(read, part)) for part in self.cut.parts]
-        self.expected = sum(part.count for part in self.cut.parts)
+    def _read_parts(self, read: Connection, some: Sequence[parts.Part]) -> Iterator[Sequence[Node]]:
+        """Some parts, several at once; those that are proved, from what was kept of them."""
+        walks = [(part, self._walk_part(read, part)) for part in some]
+        self.expected = self.seen + sum(part.count for part in some)
 
         def read_part(part: parts.Part, walk: Walk) -> Iterator[Sequence[Node]]:
             yield from walk.pages()
+            part.count = walk.total
             if not part.is_proved:
                 part.finish(proved=not (walk.nulls or walk.find_doubt()))
 
@@ -323,7 +341,6 @@ class Snapshot:
         for nodes in parts.read_at_once(reads, self.client.concurrent, self.table.name):
             self.seen += len(nodes)
             yield nodes
-        self.expected = sum(walk.total for _, walk in walks)
         for _, walk in walks:
             self._note_walk(walk)
 

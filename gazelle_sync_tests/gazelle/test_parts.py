@@ -197,6 +197,64 @@ def test_entries_that_come_while_the_list_is_read_cost_a_page_or_two_and_are_rea
     assert len(sandbox.requests) - alone <= 1.15 * alone
 
 
+def add_to_the_biggest_part(sandbox: Sandbox, key: str) -> str:
+    """Before the parts are counted for the second time: when all of them are read. The part's type."""
+    kind = biggest(sandbox)
+    new = {**next(iter(sandbox.account.timeline.values())), "id": key, "type": kind}
+    mutate = lambda account: account.timeline.update({key: new})  # noqa: E731
+    sandbox.faults.add(Fault("mutate", match=COUNTING, skip=1, mutate=mutate))
+    return kind
+
+
+def test_an_entry_that_comes_to_a_part_that_was_read_is_read_and_no_other_part_again(
+    sandbox: Sandbox, reading: Reading
+):
+    kind = add_to_the_biggest_part(sandbox, "tle_new")
+    snapshot = reading()
+    found = read(snapshot)
+    assert set(found) == set(sandbox.account.timeline)
+    assert (snapshot.doubts, snapshot.remarks) == ([], [])
+    assert snapshot.seen == snapshot.expected == len(sandbox.account.timeline)
+    firsts = [
+        request.query
+        for request in sandbox.requests
+        if "types: [" in request.query and COUNTING not in request.query and not request.variables.get("after")
+    ]
+    assert sorted(map(firsts.count, set(firsts)))[-2:] == [1, 2]
+    assert firsts.count(next(query for query in firsts if f"[{kind}]" in query)) == 2
+
+
+def test_one_that_moves_to_a_part_that_was_read_is_read_though_there_are_as_many_as_before(
+    sandbox: Sandbox, reading: Reading
+):
+    """Out of the part that is read last, before it is; its old place would not be missed."""
+    kind = biggest(sandbox)
+    rare = sandbox.account.timeline
+    moved = next(key for key, entry in rare.items() if entry["type"] == "INVOICE_SYNC")
+    mutate = lambda account: account.timeline[moved].update(type=kind)  # noqa: E731
+    sandbox.faults.add(Fault("mutate", match=COUNTING, skip=1, mutate=mutate))
+    snapshot = reading()
+    list_ = [dict(zip(frame["external_id"], frame["type"], strict=True)) for frame in snapshot.pages()]
+    assert snapshot.doubts == []
+    assert [found[moved] for found in list_ if moved in found][-1] == kind
+
+
+def test_a_part_that_grows_whenever_it_was_read_leaves_the_list_in_doubt(sandbox: Sandbox, reading: Reading):
+    kind = biggest(sandbox)
+    first = next(iter(sandbox.account.timeline.values()))
+    come = iter(range(100))
+
+    def add(account: Any) -> None:
+        key = f"tle_new{next(come)}"
+        account.timeline[key] = {**first, "id": key, "type": kind}
+
+    sandbox.faults.add(Fault("mutate", match=COUNTING, skip=1, times=None, mutate=add))
+    snapshot = reading()
+    read(snapshot)
+    [doubt] = snapshot.doubts
+    assert "shifted while it was read" in doubt
+
+
 def test_what_was_read_of_the_other_parts_is_kept_when_one_fails(sandbox: Sandbox, reading: Reading):
     kind = biggest(sandbox)
     fault = Fault("status", match=f"[{kind}]", with_after=True, times=None)
