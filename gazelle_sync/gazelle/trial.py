@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-from gazelle_sync.gazelle import query
+from gazelle_sync.gazelle import parts, query
 from gazelle_sync.gazelle.client import Client
 from gazelle_sync.gazelle.errors import GazelleError, InvalidResponse, QueryRefused, Refused, Unanswered
 from gazelle_sync.gazelle.estimate import Cost, Speed, estimate, measure
@@ -29,7 +29,6 @@ from gazelle_sync.gazelle.transport import Exchange
 from gazelle_sync.tables.declaration import (
     ById,
     ByParent,
-    ByValue,
     Cadence,
     Connection,
     Gap,
@@ -190,7 +189,7 @@ class Trial:
             if isinstance(read, Nested):
                 self._try_parts(read, levels)
             elif read.parts:
-                self._try_cut(read, read.parts)
+                self._try_cut(read)
         self._try_evidence(levels[-1])
 
     def _ask(self, text: str, variables: Mapping[str, object], size: PageSize | None = None) -> Any:
@@ -289,11 +288,14 @@ class Trial:
             for text in query.nested_counts(self.table, read, self._conditions.nightly):
                 self._ask(text, {"first": 1, "after": None})
 
-    def _try_cut(self, read: Connection, parts: ByValue) -> None:
+    def _try_cut(self, read: Connection) -> None:
         """What a long list is cut by. A sync reads it in one piece where that is refused, and says so."""
+        nightly = self._conditions.nightly
+        pieces = parts.find_pieces(read, nightly)
         with suppress(Refused, Unanswered):
-            self._ask(query.part_counts(self.table, self._conditions.nightly), {})
-            for text in query.whole_lists(self.table, self._conditions.nightly, parts.values[:2]):
+            counted = [parts.narrow(read, [piece]) for piece in pieces]
+            self._ask(query.part_counts(self.table, read, nightly, counted), {})
+            for text in query.whole_lists(self.table, nightly, [parts.narrow(read, pieces[:2])]):
                 self._ask(text, {"first": 1, "after": None})
 
     def _try_evidence(self, nodes: Sequence[Node]) -> None:

@@ -1,9 +1,14 @@
 """invoices: what clients were asked to pay."""
 
 from gazelle_sync.tables.columns import boolean, date, integer, reference, stamps, tags, text, texts_called, timestamp
-from gazelle_sync.tables.declaration import ARCHIVED_OR_NOT, ById, Connection, Group, Table
+from gazelle_sync.tables.declaration import ARCHIVED_OR_NOT, ByDay, ById, Connection, Group, Table
 
-INVOICES_READ = Connection("allInvoices", "sortBy: [CREATED_AT_ASC]", each=ARCHIVED_OR_NOT)
+INVOICES_READ = Connection(
+    "allInvoices",
+    "sortBy: [CREATED_AT_ASC]",
+    each=ARCHIVED_OR_NOT,
+    parts=ByDay("filters.invoiceDateGet", "filters.invoiceDateLet"),
+)
 
 ADDRESS = "company_name first_name last_name email phone street1 street2 municipality region postal_code country_code"
 

@@ -30,8 +30,8 @@ Reading = Callable[..., Snapshot]
 @pytest.fixture
 def reading(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reading]:
     """A snapshot of the timeline, which is long enough to be cut: `reading(concurrent=1)`."""
-    monkeypatch.setattr(parts, "SMALLEST", 200)
-    monkeypatch.setattr(parts, "LEAST_TO_CUT", 1000)
+    monkeypatch.setattr(parts, "SMALLEST", 0.2)
+    monkeypatch.setattr(parts, "LEAST_TO_CUT", 1)
     clients: list[Client] = []
 
     def reading(table: Table = TIMELINE, cut: Cut | None = None, **options: Any) -> Snapshot:
@@ -99,7 +99,7 @@ def test_with_a_limit_of_one_a_list_is_read_as_ever(sandbox: Sandbox, reading: R
 def test_a_list_that_is_not_long_is_not_cut_and_costs_no_more(
     sandbox: Sandbox, reading: Reading, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(parts, "LEAST_TO_CUT", 5000)
+    monkeypatch.setattr(parts, "LEAST_TO_CUT", 5)
     read(reading(concurrent=1))
     alone = len(sandbox.requests)
     read(reading())
@@ -139,7 +139,7 @@ def test_a_record_of_a_type_that_nobody_knows_is_found_by_the_whole_count(sandbo
     assert sorted(read(snapshot)) == sorted(sandbox.account.timeline)
     assert snapshot.doubts == []
     [remark] = snapshot.remarks
-    assert "2500 records, and 2456 of the kinds that are known" in remark
+    assert "2500 records, of which its parts have 2456" in remark
 
 
 def test_one_that_comes_while_the_parts_are_read_is_found_too(sandbox: Sandbox, reading: Reading):
@@ -264,7 +264,7 @@ def test_what_was_read_of_the_other_parts_is_kept_when_one_fails(sandbox: Sandbo
         read(reading(cut=cut, patience=2))
     wait_for_abandoned_reads()
     assert cut.is_kept
-    kept = {", ".join(part.values) for part in cut.parts or () if part.is_proved}
+    kept = {part.arguments["types"].strip("[]") for part in cut.parts or () if part.is_proved}
     assert kind not in kept
     sandbox.faults.remove(fault)
     before = len(types_asked_for(sandbox))
@@ -288,7 +288,7 @@ def test_what_is_too_large_to_be_kept_is_read_again(
 
 
 def test_a_rate_limit_that_one_request_meets_holds_up_all(sandbox: Sandbox, reading: Reading):
-    sandbox.faults.add(Fault("status", status=429, retry_after=1, match="types: [", skip=8))
+    sandbox.faults.add(Fault("status", status=429, retry_after=2, match="types: [", skip=8))
     arrived: list[float] = []
     sandbox.faults.add(Fault("mutate", times=None, mutate=lambda _: arrived.append(time.monotonic())))
     assert sorted(read(reading())) == sorted(sandbox.account.timeline)
@@ -359,7 +359,10 @@ def test_no_more_is_read_ahead_than_a_page_for_each_thread_and_one_in_its_hand()
 
 @pytest.mark.parametrize("counts", [{"a": 100_000, "b": 3, "c": 0}, {chr(97 + n): n * n * 100 for n in range(26)}, {"a": 0}])  # fmt: skip # noqa: E501
 def test_each_value_is_in_one_part_and_the_rare_ones_are_together(counts: dict[str, int]):
-    found = parts.divide(counts)
-    assert sorted(value for part in found for value in part.values) == sorted(counts)
+    kinds = Connection("list", parts=ByValue("types", tuple(counts)))
+    pieces = parts.find_pieces(kinds, ALL)
+    found = parts.divide(kinds, {piece: counts[str(piece.what)] for piece in pieces}, 1000)
+    values = [value for part in found for value in part.arguments["types"].strip("[]").split(", ")]
+    assert sorted(values) == sorted(counts)
     assert len(found) <= parts.MOST_PARTS + 1
     assert [part.count for part in found] == sorted((part.count for part in found), reverse=True)
