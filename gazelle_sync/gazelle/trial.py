@@ -19,10 +19,11 @@ from typing import Any, NamedTuple
 from gazelle_sync.gazelle import query
 from gazelle_sync.gazelle.client import Client
 from gazelle_sync.gazelle.errors import GazelleError, InvalidResponse, QueryRefused, Refused, Unanswered
-from gazelle_sync.gazelle.estimate import Cost, Speed, estimate, measure
+from gazelle_sync.gazelle.estimate import Cost, Speed, estimate, estimate_parts, measure
 from gazelle_sync.gazelle.gaps import do_without
 from gazelle_sync.gazelle.page_size import PageSize
 from gazelle_sync.gazelle.pages import Node, parse_page, start_in_thread
+from gazelle_sync.gazelle.parts import LEAST_TO_CUT, divide
 from gazelle_sync.gazelle.rows import make_getter
 from gazelle_sync.gazelle.shape import describe_answer
 from gazelle_sync.gazelle.transport import Exchange
@@ -234,9 +235,12 @@ class Trial:
         levels = [[node for node in page.nodes if node is not None]]
         own, extra = self._descend(read, levels, speed)
 
-        def cost(totals: Sequence[int]) -> Cost:
+        def cost(totals: Sequence[int], scope: Scope) -> Cost:
             # As a sync will begin: with what was found here, and one size for all the lists.
             sizes = query.page_size(self.table, size.remembered())
+            if counts := self._count_parts(read, sum(totals), scope):
+                lengths = [part.count for part in divide(counts)]
+                return estimate_parts(lengths, sizes, speed, self._conditions.client.concurrent, cap)
             share = sum(totals) / max(len(page.nodes), 1)
             within = Cost(round(extra.requests * share), extra.seconds * share)
             return sum((estimate(total, sizes, speed, cap) for total in totals), within)
@@ -245,7 +249,7 @@ class Trial:
         records = sum(whole_totals)
         if isinstance(read, Nested):
             records = round(own * records / max(len(page.nodes), 1))
-        self._note_costs(records, size.first, seconds, cost(totals), cost(whole_totals))
+        self._note_costs(records, size.first, seconds, cost(totals, nightly), cost(whole_totals, whole))
         return levels
 
     def _descend(self, read: Connection | Nested, levels: list[list[Node]], speed: Speed) -> tuple[int, Cost]:
@@ -288,6 +292,17 @@ class Trial:
         if len(read.levels) == 1:
             for text in query.nested_counts(self.table, read, self._conditions.nightly):
                 self._ask(text, {"first": 1, "after": None})
+
+    def _count_parts(self, read: Connection | Nested, total: int, scope: Scope) -> dict[str, int]:
+        """How many records have each value that a list is cut by; empty where a sync reads it in one piece."""
+        parts = read.parts if isinstance(read, Connection) else None
+        if parts is None or total < LEAST_TO_CUT or self._conditions.client.concurrent == 1:
+            return {}
+        with suppress(Refused, Unanswered, KeyError, TypeError):
+            counted = self._ask(query.part_counts(self.table, scope), {})
+            counts = {value: counted[f"p{n}"]["totalCount"] for n, value in enumerate(parts.values)}
+            return counts if sum(counts.values()) == total else {}
+        return {}
 
     def _try_cut(self, read: Connection, parts: ByValue) -> None:
         """What a long list is cut by. A sync reads it in one piece where that is refused, and says so."""
