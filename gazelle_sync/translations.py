@@ -1014,6 +1014,20 @@ TEXTS: dict[str, tuple[str, str]] = {
         "none is announced",
         "aucun n’est annoncé",
     ),
+    "check_currency": (
+        "currency",
+        "monnaie",
+    ),
+    "currency_in_hundredths": (
+        "{currency}, in hundredths",
+        "{currency}, en centièmes",
+    ),
+    "currency_in_other_parts": (
+        "{currency}, of which {divisor} make one unit. Tables keep amounts as Gazelle has them; the views divide by 100, "
+        "which is wrong here: tell the maintainers",
+        "{currency}, dont {divisor} font une unité. Les tables gardent les montants comme Gazelle les a ; les vues "
+        "divisent par 100, ce qui est faux ici : prévenez les responsables du projet",
+    ),
     "not_told": (
         "Gazelle does not say",
         "Gazelle ne le dit pas",
@@ -1073,6 +1087,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     "difference_null": (
         "Gazelle's schema lets it be null now: {what}. It concerns: {columns}",
         "Le schéma de Gazelle permet maintenant que ce soit nul : {what}. Cela concerne : {columns}",
+    ),
+    "difference_new_value": (
+        "Gazelle's schema has a new value, {what}, that no filter names: records that have it are not listed. Tell the "
+        "maintainers",
+        "Le schéma de Gazelle a une nouvelle valeur, {what}, qu’aucun filtre ne nomme : les fiches qui l’ont ne sont pas "
+        "listées. Prévenez les responsables du projet",
     ),
     "the_whole_table": (
         "the whole table",

@@ -26,7 +26,9 @@ RECORDS_SCHEMA = "dagster"
 # Seconds. Tokens are renewed five minutes before they expire, and schedules go by the minute.
 MOST_SKEW = 60.0
 # What Gazelle may say of who asks, and of the account.
-STANDING = ("check_asking", "check_parked", "check_maintenance")
+STANDING = ("check_asking", "check_parked", "check_maintenance", "check_currency")
+# How many parts a unit of a currency has, where views say amounts.
+PARTS = 100
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class Examination:
         return f"{asked.company_name} ({asked.company_id}), {asked.access}"
 
     def look_at_standing(self) -> Iterator[Finding]:
-        """Who asks, whether the account is parked, and what maintenance is announced."""
+        """Who asks, whether the account is parked, what maintenance is announced, and what amounts are in."""
         client = connections.make_client(replace(self.settings, patience=PATIENCE), patience=PATIENCE)
         try:
             seen = read_standing(client)
@@ -142,6 +144,10 @@ class Examination:
         told = announced if seen.maintenance or seen.maintenance_at else self.say("no_maintenance")
         is_told = None if seen.maintenance is None else True
         yield Finding(self.say("check_maintenance"), is_told, told if is_told else untold)
+        name = "currency_in_hundredths" if seen.divisor == PARTS else "currency_in_other_parts"
+        told = self.say(name, currency=seen.currency or "?", divisor=seen.divisor)
+        is_told = None if seen.divisor is None else seen.divisor == PARTS
+        yield Finding(self.say("check_currency"), is_told, untold if is_told is None else told)
 
     def check_token_lasts(self) -> None:
         if not connections.make_oauth(self.settings, connections.make_transport(self.settings)).lasts():

@@ -153,12 +153,25 @@ def test_an_account_that_is_parked_and_a_maintenance_are_told(check: Command, li
     assert lines(result) == {}
 
 
+def test_a_currency_that_is_not_counted_in_hundredths_is_told(check: Command, live: Sandbox) -> None:
+    currency = live.account.currencies["CAD"]
+    before = dict(currency)
+    currency.update(code="JPY", divisor=1)
+    try:
+        result = check("--quick")
+    finally:
+        currency.update(before)
+    assert result.exit_code == 1
+    assert "✗ currency: JPY, of which 1 make one unit." in said(result)
+
+
 def test_what_gazelle_does_not_say_of_the_account_is_said_to_be_so(check: Command, live: Sandbox) -> None:
     names = ["PrivateUser.firstName", "PrivateCompany.isParked", "PrivateCompany.upcomingMaintenanceNotice"]
+    names += ["CompanyLocalizationSettings.defaultCurrency"]
     live.faults.add(Fault("missing", names=names))
     result = check("--quick")
-    for name in ("who is asking", "parked", "maintenance"):
-        assert f"✓ {name}: Gazelle does not say" in said(result)
+    for name in ("who is asking", "parked", "maintenance", "currency"):
+        assert f"? {name}: Gazelle does not say" in said(result)
 
 
 def test_after_a_minute_what_was_not_tried_is_not_said_to_be_well(
