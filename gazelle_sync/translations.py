@@ -358,6 +358,71 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{value} is no port. Write a number from 1 to 65535.",
         "{value} n’est pas un port. Écrivez un nombre de 1 à 65535.",
     ),
+    "is_a_folder": (
+        "{value} is a folder. Name a file.",
+        "{value} est un dossier. Nommez un fichier.",
+    ),
+    # click's own sentences, in English word for word as click has them.
+    "click_error": (
+        "Error: {message}",
+        "Erreur : {message}",
+    ),
+    "click_try": (
+        "Try '{command} {option}' for help.",
+        "Pour de l’aide, tapez « {command} {option} ».",
+    ),
+    "click_no_such_option": (
+        "No such option {name!r}.",
+        "Il n’y a pas d’option {name}.",
+    ),
+    "click_no_such_command": (
+        "No such command {name!r}.",
+        "Il n’y a pas de commande {name}.",
+    ),
+    "click_did_you_mean": (
+        "Did you mean {possibility}?",
+        "Vouliez-vous dire {possibility} ?",
+    ),
+    "click_did_you_mean_one_of": (
+        "(Did you mean one of: {possibilities}?)",
+        "(Vouliez-vous dire l’une de celles-ci : {possibilities} ?)",
+    ),
+    "click_invalid_value": (
+        "Invalid value for {param_hint}: {message}",
+        "Valeur incorrecte pour {param_hint} : {message}",
+    ),
+    "click_missing_argument": (
+        "Missing argument",
+        "Il manque l’argument",
+    ),
+    "click_missing_option": (
+        "Missing option",
+        "Il manque l’option",
+    ),
+    "click_missing_command": (
+        "Missing command.",
+        "Il manque une commande.",
+    ),
+    "click_extra_argument": (
+        "Got unexpected extra argument ({args})",
+        "Argument en trop ({args})",
+    ),
+    "click_extra_arguments": (
+        "Got unexpected extra arguments ({args})",
+        "Arguments en trop ({args})",
+    ),
+    "click_option_without_value": (
+        "Option {name!r} requires an argument.",
+        "L’option {name} veut une valeur.",
+    ),
+    "click_option_with_value": (
+        "Option {name!r} does not take a value.",
+        "L’option {name} ne prend pas de valeur.",
+    ),
+    "click_aborted": (
+        "Aborted!",
+        "Interrompu.",
+    ),
     "help_heading": (
         "{name}:",
         "{name} :",
@@ -2342,6 +2407,10 @@ class Speech:
         if minutes < 60:
             return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
         return f"{minutes // 60} h {minutes % 60:02} min"
+
+    def pattern(self, name: str) -> str:
+        """A text whose blanks somebody else fills in."""
+        return TEXTS[name][self._at]
 
     def __call__(self, name: str, /, **values: object) -> str:
         return self._grammar.vformat(TEXTS[name][self._at], (), values)

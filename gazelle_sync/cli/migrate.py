@@ -15,8 +15,8 @@ PATIENCE = 10.0
 
 
 @click.command()
-@click.option("--search", is_flag=True, help="Also indexes for searching in texts; says what they cost.")
-@click.option("--accept-readers", is_flag=True, help="Add personal columns also to tables that the public may read.")
+@click.option("--search", is_flag=True)
+@click.option("--accept-readers", is_flag=True)
 @configured
 def migrate(settings: Settings, say: Speech, search: bool, accept_readers: bool) -> None:
     from gazelle_sync import warehouse  # noqa: PLC0415

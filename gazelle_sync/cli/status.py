@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Column, Table
 
-from gazelle_sync.cli.command import configured, make_screen, started_in
+from gazelle_sync.cli.command import FILE, configured, make_screen, started_in
 from gazelle_sync.environment.settings import Misconfigured, Settings
 from gazelle_sync.translations import Speech
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--html", "file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--html", "file", type=FILE)
 @configured
 def status(settings: Settings, say: Speech, file: Path | None) -> None:
     from gazelle_sync.environment import connections  # noqa: PLC0415
