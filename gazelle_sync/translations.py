@@ -1079,6 +1079,26 @@ TEXTS: dict[str, tuple[str, str]] = {
         "none is announced",
         "aucun n’est annoncé",
     ),
+    "clock_behind": (
+        "This machine's clock is {seconds} s behind {whose}, so tokens expire unnoticed and times are wrong. Set it by "
+        "the network: timedatectl set-ntp true",
+        "L’horloge de cette machine retarde de {seconds} s sur {whose} : des jetons expirent sans qu’on le remarque, et "
+        "les heures sont fausses. Mettez-la à l’heure par le réseau : timedatectl set-ntp true",
+    ),
+    "clock_ahead": (
+        "This machine's clock is {seconds} s ahead of {whose}, so tokens expire unnoticed and times are wrong. Set it by "
+        "the network: timedatectl set-ntp true",
+        "L’horloge de cette machine avance de {seconds} s sur {whose} : des jetons expirent sans qu’on le remarque, et "
+        "les heures sont fausses. Mettez-la à l’heure par le réseau : timedatectl set-ntp true",
+    ),
+    "clock_of_gazelle": (
+        "Gazelle's",
+        "celle de Gazelle",
+    ),
+    "clock_of_database": (
+        "the database's",
+        "celle de la base de données",
+    ),
     "check_currency": (
         "currency",
         "monnaie",
@@ -1894,6 +1914,67 @@ TEXTS: dict[str, tuple[str, str]] = {
         "what to do",
         "que faire",
     ),
+    "broken_not_null": (
+        "{count} {count:row has|rows have} nothing in {column}: {ids}",
+        "{count} {count:ligne n’a|lignes n’ont} rien dans {column} : {ids}",
+    ),
+    "broken_not_blank": (
+        "{count} {count:row has|rows have} nothing but spaces in {column}: {ids}",
+        "{count} {count:ligne n’a|lignes n’ont} que des espaces dans {column} : {ids}",
+    ),
+    "broken_positive": (
+        "{count} {count:row has|rows have} zero or less in {column}: {ids}",
+        "{count} {count:ligne a|lignes ont} zéro ou moins dans {column} : {ids}",
+    ),
+    "broken_local": (
+        "In {count} {count:row|rows}, {column} does not agree with {timestamp} in {zone}: {ids}",
+        "Dans {count} {count:ligne|lignes}, {column} ne correspond pas à {timestamp} en {zone} : {ids}",
+    ),
+    "broken_unique": (
+        "{count} {count:id is|ids are} in more than one row: {ids}",
+        "{count} {count:identifiant est|identifiants sont} dans plus d’une ligne : {ids}",
+    ),
+    "broken_parents": (
+        "{count} {count:row has|rows have} waited for more than a day for a record that {count:it refers|they refer} to: "
+        "{ids}",
+        "{count} {count:ligne attend|lignes attendent} depuis plus d’un jour un enregistrement auquel {count:elle "
+        "renvoie|elles renvoient} : {ids}",
+    ),
+    "broken_set_aside": (
+        "{count} {count:record could not be stored as it|records could not be stored as they} came: {ids}",
+        "{count} {count:enregistrement n’a pas pu être enregistré tel quel|enregistrements n’ont pas pu être enregistrés "
+        "tels quels} : {ids}",
+    ),
+    "broken_vanished": (
+        "The last load marked {count} {count:row|rows} as deleted, which is more than can be believed: {ids}",
+        "Le dernier chargement a marqué {count} {count:ligne|lignes} comme {count:supprimée|supprimées}, ce qui est plus "
+        "qu’il n’est vraisemblable : {ids}",
+    ),
+    "broken_claim": (
+        "It does not hold for {count} {count:row|rows}: {ids}",
+        "Ce n’est pas vrai de {count} {count:ligne|lignes} : {ids}",
+    ),
+    "broken_view": (
+        "{view} does not agree with the tables it shows: {ids}",
+        "{view} ne correspond pas aux tables qu’elle montre : {ids}",
+    ),
+    "counted_otherwise": (
+        "Gazelle counts {counted} {counted:record|records}, and {stored} {stored:is|are} here",
+        "Gazelle compte {counted} {counted:enregistrement|enregistrements}, et il y en a {stored} ici",
+    ),
+    "never_whole": (
+        "It was never read whole, with proof that nothing is missing",
+        "Elle n’a jamais été lue en entier, avec la preuve que rien ne manque",
+    ),
+    "remedy_local": (
+        "Run `gazelle-sync sync --table {table} --full`, which takes them anew from GAZELLE_TIMEZONE.",
+        "Lancez `gazelle-sync sync --table {table} --full`, qui les reprend d’après GAZELLE_TIMEZONE.",
+    ),
+    "remedy_view": (
+        "Run `gazelle-sync migrate`, which makes gazelle.{view} anew where it is an older one. If it stays, report it.",
+        "Lancez `gazelle-sync migrate`, qui refait gazelle.{view} si elle est d’une version antérieure. Si cela "
+        "persiste, signalez-le.",
+    ),
     "remedy_ids_are_unique_and_present": (
         "Gazelle or the database gave two rows the same id. Run `gazelle-sync sync --table {table} --full`; if it stays, report it.",
         "Gazelle ou la base a donné le même identifiant à deux lignes. Lancez `gazelle-sync sync --table {table} --full` ; si cela persiste, signalez-le.",
@@ -2407,6 +2488,10 @@ class Speech:
         if minutes < 60:
             return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
         return f"{minutes // 60} h {minutes % 60:02} min"
+
+    def number(self, value: float, digits: int) -> str:
+        """With so many decimals: 0.1, in French 0,1."""
+        return self._grammar.format("{:.{}f}", value, digits)
 
     def pattern(self, name: str) -> str:
         """A text whose blanks somebody else fills in."""

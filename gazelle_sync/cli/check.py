@@ -29,7 +29,7 @@ def check(settings: Settings, say: Speech, quick: bool, file: Path | None) -> in
     findings: list[Finding] = []
 
     def show(finding: Finding) -> None:
-        console.print(f"{MARKS[finding.good]} {finding.what}: {escape(finding.text)}")
+        console.print(f"{MARKS[finding.good]} {finding.what}{say('colon')}{escape(finding.text)}")
         findings.append(finding)
 
     for finding in examine(settings, say):

@@ -105,7 +105,7 @@ class Examination:
             client.execute("a first question", "query check { __typename }", {})
         finally:
             client.close()
-        check_skew("Gazelle", client.clock_ahead)
+        check_skew("gazelle", client.clock_ahead, self.say)
         if not (self.settings.embedded or self.settings.api_key):
             self.check_token_lasts()
         return "sandbox" if self.settings.embedded else self.settings.base_url
@@ -154,7 +154,7 @@ class Examination:
             raise Misconfigured(self.say("token_does_not_last"))
 
     def check_clock(self) -> str:
-        check_skew("the database", warehouse.measure_clock(self.engine))
+        check_skew("database", warehouse.measure_clock(self.engine), self.say)
         return self.say("in_step")
 
     def check_connection(self) -> str:
@@ -197,11 +197,8 @@ class Examination:
         return self.say("direct")
 
 
-def check_skew(whose: str, ahead: float | None) -> None:
+def check_skew(whose: str, ahead: float | None, say: Speech) -> None:
     """Raises `Misconfigured` when the other's clock is too many seconds ahead, or behind."""
     if ahead is not None and abs(ahead) > MOST_SKEW:
-        direction = "behind" if ahead > 0 else "ahead of"
-        raise Misconfigured(
-            f"This machine's clock is {abs(ahead):.0f} s {direction} {whose}'s, so tokens expire unnoticed "
-            "and times are wrong. Set it by the network: timedatectl set-ntp true"
-        )
+        direction = "clock_behind" if ahead > 0 else "clock_ahead"
+        raise Misconfigured(say(direction, seconds=f"{abs(ahead):.0f}", whose=say(f"clock_of_{whose}")))

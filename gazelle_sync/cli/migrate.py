@@ -36,12 +36,12 @@ def migrate(settings: Settings, say: Speech, search: bool, accept_readers: bool)
     if not done:
         click.echo(say("nothing_to_add"))
     for index in warehouse.add_search(engine) if search else ():
-        megabytes = f"{index.bytes / 1e6:.1f}"
+        megabytes = say.number(index.bytes / 1e6, 1)
         columns = ", ".join(index.columns)
         if index.seconds is None:
             click.echo(say("search_is_there", table=index.table, columns=columns, megabytes=megabytes))
         else:
-            seconds = f"{index.seconds:.1f}"
+            seconds = say.number(index.seconds, 1)
             click.echo(
                 say("search_added", table=index.table, columns=columns, megabytes=megabytes, seconds=seconds)
                 + " "

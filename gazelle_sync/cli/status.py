@@ -46,7 +46,9 @@ def status(settings: Settings, say: Speech, file: Path | None) -> None:
     for state in seen.tables:
         if state.error:
             style = "red" if state.status == "error" else "yellow"
-            console.print(f"{state.table}: {state.error}", markup=False, style=style)
+            console.print(f"{state.table}{say('colon')}{state.error}", markup=False, style=style)
+    for check in seen.failed_checks:
+        console.print(f"{check.table}{say('colon')}{check.text}", markup=False, style="yellow")
     if seen.runs:
         console.print("\n" + say("recent_runs", count=len(seen.runs)), style="bold")
     for run in seen.runs:
@@ -62,7 +64,7 @@ def status(settings: Settings, say: Speech, file: Path | None) -> None:
     if seen.rejects:
         console.print("\n" + say("open_rejects", count=len(seen.rejects)), style="bold")
     for reject in seen.rejects:
-        console.print(f"{reject.table} {reject.external_id}: {reject.reason}", markup=False)
+        console.print(f"{reject.table} {reject.external_id}{say('colon')}{reject.reason}", markup=False)
 
 
 def make_table(seen: Status, settings: Settings, say: Speech) -> Table:

@@ -40,7 +40,7 @@ from gazelle_sync.warehouse.preflight import (
 )
 from gazelle_sync.warehouse.read import read, read_last_day, read_sample
 from gazelle_sync.warehouse.report import LoadReport
-from gazelle_sync.warehouse.row_checks import RowCheck, count_rows_in_scope, row_checks, run_checks
+from gazelle_sync.warehouse.row_checks import RowCheck, RowCheckResult, count_rows_in_scope, row_checks, run_checks
 from gazelle_sync.warehouse.schema import SCHEMA
 from gazelle_sync.warehouse.scope import describe_scope
 from gazelle_sync.warehouse.search import SearchIndex, add_search
@@ -62,6 +62,7 @@ __all__ = [
     "Reading",
     "RefusedField",
     "RowCheck",
+    "RowCheckResult",
     "RunLine",
     "SearchIndex",
     "TableStatus",

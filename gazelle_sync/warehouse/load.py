@@ -321,7 +321,7 @@ class Load:
                 )
             )
         if unproved := self.source.unproved:
-            shown = "; ".join(f"{key}: {why}" for key, why in list(unproved.items())[:3])
+            shown = "; ".join(f"{key}{say('colon')}{why}" for key, why in list(unproved.items())[:3])
             report.warnings.append(say("unproved", count=len(unproved), shown=shown))
         return report
 
@@ -384,7 +384,7 @@ class Load:
         noted = rejects.note_rejects(cursor, self.table.name, self.source.rejects)
         report.rejected = len(noted)
         if noted:
-            shown = "; ".join(f"{key}: {reason}" for key, reason in list(noted.items())[:3])
+            shown = "; ".join(f"{key}{say('colon')}{reason}" for key, reason in list(noted.items())[:3])
             if len(noted) > 3:
                 shown = say("and_more_rejects", shown=shown, more=len(noted) - 3)
             report.warnings.append(say("rejected_records", count=len(noted), shown=shown))

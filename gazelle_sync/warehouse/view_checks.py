@@ -31,4 +31,11 @@ def count_view_rows(engine: Engine, views: Sequence[View]) -> dict[str, int]:
 
 def view_checks(view: View, zone: ZoneInfo) -> Iterator[RowCheck]:
     for each in view.all_agreements:
-        yield RowCheck(each.name, each.description, sql.SQL(in_zone(each.breaking, zone)))
+        yield RowCheck(
+            each.name,
+            each.description,
+            sql.SQL(in_zone(each.breaking, zone)),
+            reason="broken_view",
+            remedy="remedy_view",
+            values={"view": view.name},
+        )

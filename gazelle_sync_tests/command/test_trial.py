@@ -139,8 +139,8 @@ def test_the_set_up_page_shows_what_is_printed(check: Command, live: Sandbox, la
 
 def without_figures(text: str) -> str:
     """In one line; what differs from account to account is no more than a sign."""
-    text = re.sub(r"https?://\S+|\([a-z]+_\w+\)", "@", re.sub(r"-?\b\d[\d.-]*", "0", text))
-    return re.sub(r"(asking|demande): \S+ \S+", r"\1: @", " ".join(text.split()))
+    text = re.sub(r"https?://\S+|\([a-z]+_\w+\)", "@", re.sub(r"-?\b\d+(?:[.,-]\d+)*", "0", text))
+    return re.sub(r"(asking|demande) ?: \S+ \S+", r"\1: @", " ".join(text.split()))
 
 
 def test_an_account_that_is_parked_and_a_maintenance_are_told(check: Command, live: Sandbox) -> None:
