@@ -56,20 +56,20 @@ class Column:
     only_new: bool = False
 
 
+def camel_case(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word.title() for word in rest)
+
+
 def text(name: str, path: str, comment: str, *, personal: bool = False) -> Column:
     return Column(name, Type.TEXT, (path,), comment, personal=personal)
 
 
-def texts_called(group: str, names: str, comment: str, *, personal: bool = False) -> tuple[Column, ...]:
-    """A column `<group>_<name>` for each of the names; the API has the same words in camelCase."""
-    head, *rest = group.split("_")
-    prefix = head + "".join(word.title() for word in rest)
+def several(group: str, names: str, comment: str, *, personal: bool = False) -> tuple[Column, ...]:
+    """Several texts at once, `<group>_<name>` for each of the names; the API has the same words in camelCase."""
     return tuple(
         text(
-            f"{group}_{name}",
-            prefix + name.title().replace("_", ""),
-            f"{comment}: {name.replace('_', ' ')}.",
-            personal=personal,
+            f"{group}_{name}", camel_case(f"{group}_{name}"), f"{comment}: {name.replace('_', ' ')}.", personal=personal
         )
         for name in names.split()
     )
@@ -77,6 +77,11 @@ def texts_called(group: str, names: str, comment: str, *, personal: bool = False
 
 def integer(name: str, path: str, comment: str) -> Column:
     return Column(name, Type.INTEGER, (path,), comment)
+
+
+def cents(**comments: str) -> tuple[Column, ...]:
+    """Amounts of money in hundredths; each column's comment by its name, which the API has in camelCase."""
+    return tuple(integer(name, camel_case(name), f"{comment}, in cents.") for name, comment in comments.items())
 
 
 def numeric(name: str, path: str, comment: str, *, personal: bool = False) -> Column:

@@ -1,6 +1,6 @@
 """estimate_tier_items: the lines of every alternative of an estimate."""
 
-from gazelle_sync.tables.columns import boolean, integer, json, reference, stamps, text
+from gazelle_sync.tables.columns import boolean, cents, integer, json, reference, stamps, text
 from gazelle_sync.tables.declaration import ById, Group, Nested, Table
 from gazelle_sync.tables.estimate_tiers import TIERS_READ
 
@@ -22,13 +22,11 @@ ESTIMATE_TIER_ITEMS = Table(
         text("type", "type", "LABOR_FIXED_RATE, LABOR_HOURLY, EXPENSE, MILEAGE, OTHER."),
         integer("sequence_number", "sequenceNumber", "Its place in the alternative."),
         integer("quantity", "quantity", "Quantity, in hundredths."),
-        integer("amount", "amount", "Price of one, in cents."),
+        *cents(amount="Price of one"),
         integer("duration", "duration", "How long it takes, in minutes."),
         boolean("is_tuning", "isTuning", "Whether it is a tuning."),
         boolean("is_taxable", "isTaxable", "Whether taxes are added."),
-        integer("subtotal", "subtotal", "Before taxes, in cents."),
-        integer("tax_total", "taxTotal", "Taxes, in cents."),
-        integer("total", "total", "With taxes, in cents."),
+        *cents(subtotal="Before taxes", tax_total="Taxes", total="With taxes"),
         json("taxes", "taxes", "The taxes on it: name, rate, total in cents.", fields="id taxId name rate total"),
         *stamps(),
     ),

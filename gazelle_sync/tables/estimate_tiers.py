@@ -1,6 +1,6 @@
 """estimate_tiers: the alternatives that an estimate offers."""
 
-from gazelle_sync.tables.columns import boolean, integer, reference, stamps, text
+from gazelle_sync.tables.columns import boolean, cents, integer, reference, stamps, text
 from gazelle_sync.tables.declaration import ById, Group, Nested, Table
 from gazelle_sync.tables.estimates import ESTIMATES_READ
 
@@ -25,9 +25,7 @@ ESTIMATE_TIERS = Table(
         text("notes", "notes", "Notes.", personal=True),
         integer("target_performance_level", "targetPerformanceLevel", "How well the piano would play, as graded."),
         boolean("allow_self_schedule", "allowSelfSchedule", "Whether the client may book it alone."),
-        integer("subtotal", "subtotal", "Before taxes, in cents."),
-        integer("tax_total", "taxTotal", "Taxes, in cents."),
-        integer("total", "total", "With taxes, in cents."),
+        *cents(subtotal="Before taxes", tax_total="Taxes", total="With taxes"),
         *stamps(),
     ),
 )

@@ -1,6 +1,6 @@
 """estimates: what work on a piano would cost."""
 
-from gazelle_sync.tables.columns import boolean, date, integer, reference, stamps, tags, text
+from gazelle_sync.tables.columns import boolean, cents, date, integer, reference, stamps, tags, text
 from gazelle_sync.tables.declaration import ARCHIVED_OR_NOT, ById, Connection, Group, Table
 
 ESTIMATES_READ = Connection("allEstimates", "sortBy: [CREATED_AT_ASC]", each=ARCHIVED_OR_NOT)
@@ -27,7 +27,7 @@ ESTIMATES = Table(
         boolean("is_archived", "isArchived", "Whether it was archived."),
         text("notes", "notes", "Notes.", personal=True),
         integer("current_performance_level", "currentPerformanceLevel", "How well the piano plays now, as graded."),
-        integer("recommended_tier_total", "recommendedTierTotal", "Total of the recommended alternative, in cents."),
+        *cents(recommended_tier_total="Total of the recommended alternative"),
         text("locale", "locale", "The language it is written in."),
         tags("tags", "Tags put on the estimate in Gazelle."),
         text("client_url", "clientUrl", "Where the client sees it.", personal=True),

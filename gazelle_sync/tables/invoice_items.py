@@ -1,6 +1,6 @@
 """invoice_items: the lines of every invoice."""
 
-from gazelle_sync.tables.columns import boolean, integer, json, reference, stamps, text
+from gazelle_sync.tables.columns import boolean, cents, integer, json, reference, stamps, text
 from gazelle_sync.tables.declaration import ById, ByParent, Group, Nested, Table
 from gazelle_sync.tables.invoices import INVOICES_READ
 
@@ -21,10 +21,7 @@ INVOICE_ITEMS = Table(
         text("type", "type", "LABOR_FIXED_RATE, LABOR_HOURLY, EXPENSE, MILEAGE, OTHER, LEGACY_GROUP."),
         text("description", "description", "What it says.", personal=True),
         integer("quantity", "quantity", "Quantity, in hundredths."),
-        integer("amount", "amount", "Price of one, in cents."),
-        integer("sub_total", "subTotal", "Before taxes, in cents."),
-        integer("tax_total", "taxTotal", "Taxes, in cents."),
-        integer("total", "total", "With taxes, in cents."),
+        *cents(amount="Price of one", sub_total="Before taxes", tax_total="Taxes", total="With taxes"),
         boolean("billable", "billable", "Whether it is charged."),
         boolean("taxable", "taxable", "Whether taxes are added."),
         json("taxes", "taxes", "The taxes on it: name, rate, total in cents.", fields="id taxId name rate total"),

@@ -1,6 +1,6 @@
 """invoice_payments: what was paid on invoices, and how."""
 
-from gazelle_sync.tables.columns import boolean, integer, reference, text, timestamp
+from gazelle_sync.tables.columns import boolean, cents, reference, text, timestamp
 from gazelle_sync.tables.declaration import ById, Group, Nested, Table
 from gazelle_sync.tables.invoices import INVOICES_READ
 
@@ -15,8 +15,7 @@ INVOICE_PAYMENTS = Table(
     "FROM gazelle.invoice_payments WHERE status = 'SUCCEEDED' AND deleted_at IS NULL GROUP BY 1, 2 ORDER BY 1",
     columns=(
         reference("invoice", "invoice.id", "The invoice that was paid.", to="invoices", required=True),
-        integer("amount", "amount", "What was paid, tip included, in cents."),
-        integer("tip_total", "tipTotal", "The tip in it, in cents."),
+        *cents(amount="What was paid, tip included", tip_total="The tip in it"),
         text("currency", "currency.code", "The currency's code (ISO 4217)."),
         text("type", "type", "CASH, CHECK, CREDIT_CARD, DEBIT_CARD, ACH, OTHER and so on."),
         text("status", "status", "SUCCEEDED, PROCESSING, FAILED, CANCELED, REFUNDED, DISPUTED and so on."),

@@ -1,6 +1,6 @@
 """invoices: what clients were asked to pay."""
 
-from gazelle_sync.tables.columns import boolean, date, integer, reference, stamps, tags, text, texts_called, timestamp
+from gazelle_sync.tables.columns import boolean, cents, date, integer, reference, several, stamps, tags, text, timestamp
 from gazelle_sync.tables.declaration import ARCHIVED_OR_NOT, ById, Connection, Group, Table
 
 INVOICES_READ = Connection("allInvoices", "sortBy: [CREATED_AT_ASC]", each=ARCHIVED_OR_NOT)
@@ -15,8 +15,7 @@ INVOICES = Table(
     after=("clients",),
     optional=True,
     group=Group.MONEY,
-    example="SELECT number, due_on, due_total / 100.0 AS due, currency FROM gazelle.invoices\n"
-    "WHERE status IN ('OPEN', 'OVERDUE') AND due_total > 0 AND deleted_at IS NULL ORDER BY due_on",
+    example="SELECT number, due_on FROM gazelle.invoices WHERE status = 'OVERDUE' AND deleted_at IS NULL ORDER BY 2",
     columns=(
         reference("client", "client.id", "Who is invoiced.", to="clients"),
         reference("contact", "contact.id", "Whom it is addressed to.", to="contacts"),
@@ -26,18 +25,14 @@ INVOICES = Table(
         text("status", "status", "DRAFT, OPEN, OVERDUE, PAID, DELETED, CANCELED."),
         date("due_on", "dueOn", "When it is due."),
         integer("net_days", "netDays", "Days from its date until it is due."),
-        integer("sub_total", "subTotal", "Before taxes, in cents."),
-        integer("tax_total", "taxTotal", "Taxes, in cents."),
-        integer("tip_total", "tipTotal", "Tips, in cents."),
-        integer("total", "total", "With taxes, in cents."),
-        integer("paid_total", "paidTotal", "What was paid, in cents."),
-        integer("due_total", "dueTotal", "Still to be paid, in cents."),
+        *cents(sub_total="Before taxes", tax_total="Taxes", tip_total="Tips", total="With taxes"),
+        *cents(paid_total="What was paid", due_total="Still to be paid"),
         text("currency", "currency.code", "The currency's code (ISO 4217)."),
         tags("tags", "Tags put on the invoice in Gazelle."),
         text("notes", "notes", "Notes below the lines.", personal=True),
         text("top_notes", "topNotes", "Notes above the lines.", personal=True),
         boolean("archived", "archived", "Whether it was archived."),
-        *texts_called("alt_billing", ADDRESS, "Of the other address that it is billed to", personal=True),
+        *several("alt_billing", ADDRESS, "Of the other address that it is billed to", personal=True),
         text("client_url", "clientUrl", "Where the client sees and pays it.", personal=True),
         timestamp("last_quickbooks_sync_at", "lastQuickbooksSyncAt", "When it was last sent to QuickBooks."),
         *stamps(),

@@ -1,6 +1,6 @@
 """master_service_items: the price list."""
 
-from gazelle_sync.tables.columns import boolean, integer, reference, stamps, text, translated
+from gazelle_sync.tables.columns import boolean, cents, integer, reference, stamps, text, translated
 from gazelle_sync.tables.declaration import Group, PlainList, ReadAgain, Table
 
 MASTER_SERVICE_ITEMS = Table(
@@ -20,7 +20,7 @@ MASTER_SERVICE_ITEMS = Table(
         *translated("name", "name", "What it is called."),
         *translated("description", "description", "What it says on an estimate or invoice."),
         text("type", "type", "LABOR_FIXED_RATE, LABOR_HOURLY, EXPENSE, MILEAGE, OTHER."),
-        integer("amount", "amount", "Price, in cents."),
+        *cents(amount="Price"),
         integer("duration", "duration", "How long it takes, in minutes."),
         integer("order", "order", "Its place under its heading."),
         boolean("is_tuning", "isTuning", "Whether it is a tuning."),

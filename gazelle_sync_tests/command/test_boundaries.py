@@ -32,7 +32,7 @@ BEFORE_A_RUN = {
 }
 # Each of these tables meets the break beside it, and the next one does not meet it any more.
 DURING_A_RUN = {
-    "company": "gazelle_sync.warehouse:migrate",
+    "company": "gazelle_sync.warehouse:prepare",
     "lifecycles": "gazelle_sync.warehouse:read_page_sizes",
     "master_service_groups": "gazelle_sync.warehouse:load",
     "master_service_items": "gazelle_sync.warehouse.spool:Spool.add",
@@ -119,7 +119,7 @@ def test_each_step_that_breaks_says_so_in_one_line_for_its_table_and_the_others_
 ) -> None:
     broken(*DURING_A_RUN.values(), once=True)
     full = OSError(errno.ENOSPC, "No space left on device")
-    broken("gazelle_sync.warehouse.spool:tempfile.TemporaryFile", error=full, once=True)
+    broken("gazelle_sync.warehouse.spool:Spool._open", error=full, once=True)
     result = sync(*DURING_A_RUN, "clients")
     assert result.exit_code == 1
     assert "Traceback" not in result.output
@@ -166,7 +166,7 @@ def test_a_table_that_was_loaded_is_never_shown_as_not_run(
     assert re.search(rf"^{loaded} +\d.* done *$", result.output, re.MULTILINE)
     assert f"{failed}: no stage" in said(result)
     assert "sync_log could not be read (Something went wrong that is not foreseen (LookupError: no" in said(result)
-    assert "not run" not in result.output.split("Failed.")[0]
+    assert "not run" not in result.output.split("\nFailed")[0]
 
 
 def test_alerts_that_break_hide_neither_the_summary_nor_the_fault(

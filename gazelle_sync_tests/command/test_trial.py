@@ -171,6 +171,7 @@ def test_what_gazelle_does_not_say_of_the_account_is_said_to_be_so(check: Comman
     live.faults.add(Fault("missing", names=names))
     result = check("--quick")
     for name in ("who is asking", "parked", "maintenance", "currency"):
+        # What can't be known is not well.
         assert f"? {name}: Gazelle does not say" in said(result)
 
 

@@ -92,7 +92,7 @@ def test_one_answer_with_one_of_six_marks_nobody_however_often_it_is_given(
         assert (report.deleted, gone()) == (0, set())
         later(24)
     (warning,) = report.warnings
-    assert warning.startswith("no longer listed (5), but kept, because something live refers to it: ")
+    assert warning.startswith("no longer listed (5), but kept, because something live refers to them: ")
     assert "appointments.technician_external_id" in warning
     sandbox.account.users = users
     assert mirror("users").status == "success"
