@@ -406,7 +406,11 @@ def fit_for_old_rows(addition: Any) -> Iterator[None]:
         # Rows of the old service are records, not placeholders. A default that is there when a column is added fills
         # old rows without writing them (PostgreSQL manual, ALTER TABLE, Notes).
         addition.column.server_default = sa.DefaultClause(sa.text("now()"))
-        yield
+        try:
+            yield
+        finally:
+            # The column is the declared shape's, of which other tables are made.
+            addition.column.server_default = None
     elif isinstance(addition, ops.AddColumnOp) and addition.column.server_default is None:
         declared, addition.column.nullable = addition.column.nullable, True
         try:
