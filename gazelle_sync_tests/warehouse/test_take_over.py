@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timezone
+from decimal import Decimal
 
 import pytest
 
@@ -105,6 +106,18 @@ def test_it_has_the_columns_constraints_and_indexes_of_a_new_table(old_service, 
     # A row of the old service need not have an id of Gazelle's; here all have.
     assert {**taken_over, "id": ("bigint", False)} == new
     assert warehouse.migrate(empty_engine) == []
+
+
+def test_a_table_that_is_made_after_one_was_taken_over_has_no_default_of_the_old_one(old_service, empty_engine, rows):
+    old_service()
+    warehouse.migrate(empty_engine)
+    rows("DROP SCHEMA gazelle CASCADE")
+    warehouse.migrate(empty_engine)
+    defaults = rows(
+        "SELECT table_name FROM information_schema.columns WHERE table_schema = 'gazelle' "
+        "AND column_name = 'synced_at' AND column_default IS NOT NULL"
+    )
+    assert defaults == []
 
 
 def test_timestamps_without_a_zone_are_taken_as_utc(old_service, empty_engine, rows, load):
@@ -245,6 +258,50 @@ def test_a_time_without_a_zone_that_stays_so_is_no_change_of_what_else_changes(o
     assert changed == [{"changed": {"status": ["ACTIVE", "INACTIVE"]}}]
     # It was said once.
     assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
+
+# Column of contacts → the type that it was made with, what Gazelle has in it, and what such a column makes of that.
+KEPT_AS = {
+    "numeric(10,2)": ("latitude", 45.50884, Decimal("45.51")),
+    "double precision": ("latitude", 45.50884, 45.50884),
+    "integer": ("latitude", 45.5, 46),
+    "timestamp": (
+        "created_at",
+        CREATED.replace(microsecond=250_000),
+        CREATED.replace(microsecond=250_000, tzinfo=None),
+    ),
+    "timestamp(0)": ("created_at", CREATED.replace(microsecond=250_000), CREATED.replace(tzinfo=None)),
+    "timestamptz(0)": ("created_at", CREATED.replace(microsecond=750_000), CREATED.replace(second=1)),
+    "date": ("created_at", CREATED, CREATED.date()),
+    "varchar(30)": ("email", "a@b.example", "a@b.example"),
+    "char(30)": ("email", "a@b.example", "a@b.example".ljust(30)),
+    'text collate "C"': ("email", "a@b.example", "a@b.example"),
+}
+
+
+@pytest.mark.parametrize("type_", KEPT_AS)
+def test_what_a_column_makes_of_a_value_is_no_change_and_is_said_once(empty_engine, rows, type_, caplog):
+    column, given, kept = KEPT_AS[type_]
+    few = {name: TABLES[name] for name in ("users", "clients", "contacts")}
+    rows(f"""
+        CREATE SCHEMA gazelle;
+        CREATE TABLE gazelle.contacts (id serial PRIMARY KEY, external_id text UNIQUE, {column} {type_}, title text);
+        CREATE VIEW gazelle.theirs AS SELECT external_id, {column} FROM gazelle.contacts;
+        """)
+    warehouse.migrate(empty_engine, few)
+    caplog.clear()
+    for night, title in enumerate(("M.", "M.", "Dr", "Dr")):
+        person = {"external_id": "con_1", "title": title, column: given}
+        report = warehouse.load(empty_engine, Canned(TABLES["contacts"], [person]), run_id=str(night))
+        warehouse.migrate(empty_engine, few)
+        did = (report.inserted, report.updated, report.unchanged)
+        assert did == ((1, 0, 0), (0, 0, 1), (0, 1, 0), (0, 0, 1))[night]
+        assert report.warnings == []
+    assert rows(f"SELECT {column} AS kept FROM gazelle.theirs") == [{"kept": kept}]
+    assert rows("SELECT run_id, changed FROM gazelle.row_changes") == [
+        {"run_id": "2", "changed": {"title": ["M.", "Dr"]}}
+    ]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == []
 
 
 def test_no_check_calls_somebody_s_own_row_broken(old_service, empty_engine, load):
