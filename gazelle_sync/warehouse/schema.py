@@ -18,7 +18,11 @@ SCHEMA = "gazelle"
 # The one table that nobody but its owner may read.
 OWNER_ONLY = "oauth_token"
 # Declared type → what does as well: it holds every value that the sync writes.
-AS_GOOD = {"text": {"character varying"}, "integer": {"bigint", "numeric"}}
+AS_GOOD = {
+    "text": {"character varying"},
+    "text[]": {"character varying[]"},
+    "integer": {"bigint", "numeric"},
+}
 
 # How PostgreSQL spells a type that has a shorter name.
 SPELLED = {"timestamptz": "timestamp with time zone", "time": "time without time zone"}

@@ -304,6 +304,50 @@ def test_what_a_column_makes_of_a_value_is_no_change_and_is_said_once(empty_engi
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == []
 
 
+def test_grants_policies_and_views_on_the_old_table_stay_as_they_are(old_service, empty_engine, load, rows):
+    named = "gazelle_test_reader"
+    rows(f"CREATE ROLE {named}")
+    theirs = """
+        SELECT (SELECT array_agg(acl::text ORDER BY acl::text) FROM unnest(relacl) AS acl) AS granted, relrowsecurity,
+               (SELECT array_agg(polname::text) FROM pg_policy WHERE polrelid = pg_class.oid) AS policies
+        FROM pg_class WHERE oid IN ('gazelle.clients'::regclass, 'gazelle.theirs'::regclass) ORDER BY relname
+    """
+    try:
+        old_service(
+            f"GRANT SELECT, UPDATE (crm_note) ON gazelle.clients TO {named}; "
+            f"CREATE POLICY mine ON gazelle.clients TO {named} USING (true); "
+            f"CREATE VIEW gazelle.theirs AS SELECT id, crm_note FROM gazelle.clients; "
+            f"GRANT SELECT ON gazelle.theirs TO {named}"
+        )
+        before = rows(theirs)
+        warehouse.migrate(empty_engine)
+        load(range(5))
+        assert rows(theirs) == before
+        assert rows("SELECT count(*) AS n FROM gazelle.theirs WHERE crm_note = 'theirs'") == [{"n": 5}]
+    finally:
+        rows(f"DROP OWNED BY {named}; DROP ROLE {named}")
+
+
+def test_while_the_old_script_runs_on_each_night_brings_back_what_gazelle_has(old_service, empty_engine, rows):
+    old_service()
+    warehouse.migrate(empty_engine)
+    source = Canned(TABLES["clients"], clients(range(5), updated_at=CREATED))
+    for night in range(2):
+        warehouse.load(empty_engine, source, run_id=str(night), allow_mass_delete=True)
+        # It is Gazelle's from then on, and no longer when a row was written.
+        assert rows("SELECT DISTINCT updated_at, crm_note FROM gazelle.clients") == [
+            {"updated_at": CREATED, "crm_note": "theirs"}
+        ]
+        # As the old script upserts.
+        rows(
+            "INSERT INTO gazelle.clients (external_id, company_name, tags, updated_at) VALUES ('cli_0001', 'Client 1', "
+            "'{}', now()) ON CONFLICT (external_id) DO UPDATE SET updated_at = excluded.updated_at"
+        )
+    assert rows("SELECT count(*) AS n FROM gazelle.clients") == [{"n": 5}]
+    report = warehouse.load(empty_engine, source, run_id="last")
+    assert (report.inserted, report.updated, report.unchanged) == (0, 1, 4)
+
+
 def test_no_check_calls_somebody_s_own_row_broken(old_service, empty_engine, load):
     old_service("INSERT INTO gazelle.clients (id, company_name) VALUES (90, 'Ours'), (91, 'Ours')")
     warehouse.migrate(empty_engine)
