@@ -245,6 +245,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "the next sync adds {count}: {what}",
         "la prochaine synchronisation en ajoute {count} : {what}",
     ),
+    "left_out_of_it": (
+        "left out by the last sync, or taken away since: {what}; gazelle-sync migrate makes it, or says why it can't be made ({count})",
+        "laissé de côté par la dernière synchronisation, ou retiré depuis : {what} ; gazelle-sync migrate le crée, ou dit ce qui l’empêche ({count})",
+    ),
     "as_declared": (
         "as declared",
         "conformes à leur déclaration",
@@ -654,8 +658,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "SUPABASE_DB_URL n’est pas définie, alors que Gazelle est configuré. Donnez-lui la chaîne de connexion de la base de données, ou retirez toutes les variables GAZELLE_ pour utiliser le bac à sable et la base fournis.",
     ),
     "database_of_old_service": (
-        "SUPABASE_DB_URL is not set. SUPABASE_URL and SUPABASE_KEY, which are, are for REST and not used: copy the session pooler's string from the dashboard (Connect). For this project it is postgresql://postgres.{project}:<password>@<region>.pooler.supabase.com:5432/postgres. docs/setup.md has what else comes along from the old service.",
-        "SUPABASE_DB_URL n’est pas définie. SUPABASE_URL et SUPABASE_KEY, qui le sont, servent à REST et ne sont pas utilisées : copiez la chaîne du pooler de session depuis le tableau de bord (Connect). Pour ce projet, c’est postgresql://postgres.{project}:<password>@<region>.pooler.supabase.com:5432/postgres. docs/setup.fr.md dit ce qui suit de l’ancien service.",
+        "SUPABASE_DB_URL is not set. What is set, {variables}, is for REST and not used: copy the session pooler's string from the dashboard (Connect). For this project it is postgresql://postgres.{project}:<password>@<region>.pooler.supabase.com:5432/postgres. docs/setup.md has what else comes along from the old service.",
+        "SUPABASE_DB_URL n’est pas définie. Ce qui est défini, {variables}, sert à REST et n’est pas utilisé : copiez la chaîne du pooler de session depuis le tableau de bord (Connect). Pour ce projet, c’est postgresql://postgres.{project}:<password>@<region>.pooler.supabase.com:5432/postgres. docs/setup.fr.md dit ce qui suit de l’ancien service.",
     ),
     "credentials_not_set": (
         "Gazelle's credentials are not set, though a database is. Set GAZELLE_API_KEY, or GAZELLE_CLIENT_ID and GAZELLE_CLIENT_SECRET, or unset SUPABASE_DB_URL and GAZELLE_BASE_URL to use the bundled services.",
@@ -1417,8 +1421,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "laissée telle quelle : la vue {view} n’est pas de cette version, et quelqu’un l’a créée ou modifiée. Supprimez-la, et la prochaine synchronisation la recréera.",
     ),
     "view_is_not_there": (
-        "{view} is not there: what it reads is not as declared. `gazelle-sync migrate` says why.",
-        "{view} n’existe pas : ce qu’elle lit n’est pas conforme à sa déclaration. `gazelle-sync migrate` dit pourquoi.",
+        "{view} is not there, or not for this role to read: what it reads is not as declared (`gazelle-sync migrate` says why), or a right is lacking (`gazelle-sync check`).",
+        "{view} n’existe pas, ou ce rôle ne peut pas la lire : ce qu’elle lit n’est pas conforme à sa déclaration (`gazelle-sync migrate` dit pourquoi), ou un droit manque (`gazelle-sync check`).",
     ),
     "view_left_out": (
         "left out: the view {view}. {why}",
@@ -1427,6 +1431,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     "time_zone_of": (
         "a time zone for {what}",
         "fuseau horaire pour {what}",
+    ),
+    "type_of": (
+        "the type {type} for {what}",
+        "type {type} pour {what}",
+    ),
+    "view_of_another_role": (
+        "It is another role's; `gazelle-sync check` has the statement that gives it to this one.",
+        "Elle est à un autre rôle ; `gazelle-sync check` donne l’instruction qui la donne à celui-ci.",
     ),
     "not_null_of": (
         "not null for {what}",
@@ -1463,6 +1475,22 @@ TEXTS: dict[str, tuple[str, str]] = {
     "columns_are_otherwise": (
         "{columns}. As the owner, look at what it holds, and run: {mending}",
         "{columns}. En tant que propriétaire, regardez ce qu’elle contient, puis exécutez : {mending}",
+    ),
+    "column_is_kept": (
+        "{column} is {there} and stays so (declared {meant}), as something is made of it: {dependents}. A sync reads and writes it all the same.",
+        "{column} est de type {there} et le reste (déclarée {meant}), car quelque chose en dépend : {dependents}. Une synchronisation la lit et l’écrit tout de même.",
+    ),
+    "views_are_left_out": (
+        "Of the views that read it, these are left out for it: {views}.",
+        "Parmi les vues qui la lisent, celles-ci sont laissées de côté : {views}.",
+    ),
+    "column_to_mend": (
+        "To have it as declared, run: {mending}",
+        "Pour l’avoir telle que déclarée, exécutez : {mending}",
+    ),
+    "name_is_taken": (
+        "{names} in the schema gazelle should be a table and is something else. As the owner, run: {mending}",
+        "{names} dans le schéma gazelle devrait être une table et est autre chose. En tant que propriétaire, exécutez : {mending}",
     ),
     "row_security_off": (
         "Row level security is off on {tables}: a grant shows every row. As the owner, run (who read until now, needs a policy): {mending}",

@@ -62,7 +62,7 @@ def examine(settings: Settings, say: Speech) -> Iterator[Finding]:
     for what, look in (
         ("check_clock", examination.check_clock),
         ("check_connection", examination.check_connection),
-        ("check_privileges", lambda: warehouse.check_privileges(examination.engine)),
+        ("check_privileges", lambda: warehouse.check_privileges(examination.engine, zone=settings.zone)),
         ("check_tables", examination.check_tables),
         ("check_row_security", examination.check_row_security),
         ("check_readers", examination.check_readers),
@@ -163,13 +163,16 @@ class Examination:
 
     def check_tables(self) -> str:
         """What a sync would add is no fault; what somebody made different is."""
-        warehouse.check_column_types(self.engine)
+        kept = warehouse.check_column_types(self.engine, zone=self.settings.zone)
         warehouse.check_leftovers(self.engine)
-        lacking = warehouse.list_missing(self.engine, zone=self.settings.zone)
-        if not lacking:
-            return self.say("as_declared")
+        left_out = {self.say("view_named", what=name) for names in kept.values() for name in names}
+        missing = warehouse.list_missing(self.engine, zone=self.settings.zone)
+        lacking = [each for each in missing if each not in left_out]
         shown = ", ".join(lacking[:3]) + ("…" if len(lacking) > 3 else "")
-        return self.say("to_be_added", count=len(lacking), what=shown)
+        # What was compared already, no sync looks for: a view that can't be made costs no comparison every night.
+        key = "left_out_of_it" if warehouse.is_compared(self.engine, zone=self.settings.zone) else "to_be_added"
+        told = self.say(key, count=len(lacking), what=shown) if lacking else self.say("as_declared")
+        return ". ".join([told, *kept])
 
     def check_row_security(self) -> str:
         count = warehouse.check_row_security(self.engine)

@@ -25,7 +25,7 @@ from gazelle_sync.warehouse.history import (
 )
 from gazelle_sync.warehouse.leftovers import check_leftovers
 from gazelle_sync.warehouse.load import load, scope_of
-from gazelle_sync.warehouse.migrations import list_missing, migrate, prepare, with_what_lacks
+from gazelle_sync.warehouse.migrations import is_compared, list_missing, migrate, prepare, with_what_lacks
 from gazelle_sync.warehouse.new_columns import read_unfilled
 from gazelle_sync.warehouse.preflight import (
     check_column_types,
@@ -88,6 +88,7 @@ __all__ = [
     "describe_scope",
     "detect_pooler",
     "has_table",
+    "is_compared",
     "list_missing",
     "load",
     "make_schema",

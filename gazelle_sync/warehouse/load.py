@@ -236,6 +236,7 @@ class Load:
         assert self.read_from is not None
         with transaction(self.engine) as cursor:
             standing = lock_and_look(cursor, self.table, self.read_from)
+            self.target = Target(self.table, self.tables.get(self.table.name), standing.types)
             report = self.begin_report()
             if overtaken := [load for load in standing.later if load.covers(report.scope)]:
                 return self.give_way(cursor, report, overtaken[0])
