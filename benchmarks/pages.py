@@ -21,6 +21,7 @@ from gazelle_sync.gazelle import query
 from gazelle_sync.gazelle.account import LANGUAGE, WHOSE
 from gazelle_sync.sandbox import Account
 from gazelle_sync.sandbox.graphql_api import GraphQLApi
+from gazelle_sync.sandbox.view import instant
 from gazelle_sync.tables import TABLES, Scope
 from gazelle_sync.tables.declaration import Nested, PlainList
 
@@ -32,7 +33,17 @@ CHANGED = {
     "timeline_entries": "comment",
 }
 
-# A query → the body of its answer; or, of a list: where its nodes are, each as JSON, and the type of each, if any.
+# Of a list that can be cut by days: whose records they are in the sandbox, and where their day is.
+DAYS = {
+    "allClients": ("clients", "createdAt"),
+    "allPianos": ("pianos", "createdAt"),
+    "allEventsBatched": ("events", "start"),
+    "allInvoices": ("invoices", "createdAt"),
+    "allEstimates": ("estimates", "createdAt"),
+}
+
+# A query → the body of its answer; or, of a list: where its nodes are, each as JSON, and the type or the day of each,
+# if it can be cut by that.
 Canned = dict[str, "bytes | tuple[str, list[bytes], list[str]]"]
 
 
@@ -70,6 +81,10 @@ def rendered(account: Account, scope: Scope, *, copies: int = 1, changed: float 
             if table.name == "timeline_entries":
                 nodes = list(repeated(nodes, copies))
             kinds = [node["type"] for node in nodes] if table.name == "timeline_entries" else []
+            if field in DAYS:
+                of, name = DAYS[field]
+                days = (instant(getattr(account, of)[node["id"]][name]) for node in nodes)
+                kinds = [str(day.astimezone(scope.zone).date()) for day in days if day]
             canned[text] = field, [encoded(node) for node in nodes], kinds
     return canned
 

@@ -22,8 +22,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from benchmarks.pages import Canned
 
-# A part of a list, by its types; and lists of which only the count is asked for, each under a name of its own.
+# A part of a list, by its types or by its days, and what is left of the arguments without that; and lists of which only
+# the count is asked for, each under a name of its own.
 TYPES = re.compile(r",? *types: \[([A-Z_, ]*)\]")
+DAYS = re.compile(r",? *\w+([GL])et: \"(\d{4}-\d\d-\d\d)\"")
+BLANK = re.compile(r",? *filters: \{ *\}")
+LISTED = re.compile(r"(\w+)\(first: \$first, after: \$after(?:, )?([^()]*)\) \{ totalCount page")
 COUNTED = re.compile(r"(\w+): (\w+)(?:\(([^()]*)\))? \{ totalCount \}")
 
 
@@ -32,9 +36,11 @@ class Lists:
 
     def __init__(self, canned: Canned, latency: float, per_record: float, added: list[int]) -> None:
         self.requests, self.seconds = 0, 0.0
-        self._canned = canned
+        self._canned = {without_part(text): found for text, found in canned.items()}
+        # By the arguments: every list of the same records can be counted.
+        self._counted = {listed.groups(): text for text in self._canned if (listed := LISTED.search(text))}
         self._latency, self._per_record, self._added = latency, per_record, added
-        self._parts: dict[tuple[str, str], list[bytes]] = {}
+        self._parts: dict[tuple[str, tuple[str, ...]], list[bytes]] = {}
         self._edges: list[bytes] = []
         self._chance = Random(7)
 
@@ -52,13 +58,12 @@ class Lists:
         if counted := COUNTED.findall(text):
             counts = {name: {"totalCount": self._count(field, given)} for name, field, given in counted}
             return json.dumps({"data": counts}).encode(), 0
-        types = TYPES.search(text)
-        text = TYPES.sub("", text)
+        part, text = part_of(text), without_part(text)
         found = self._canned.get(text)
         if found is None or isinstance(found, bytes):
             return found, 0
         field, nodes, _ = found
-        nodes = self._part(text, types[1]) if types else nodes
+        nodes = self._part(text, part)
         start = int(urlsafe_b64decode(variables["after"] + "==")) if variables.get("after") else 0
         page = nodes[start : start + variables["first"]]
         end = start + len(page)
@@ -72,25 +77,42 @@ class Lists:
         head = f'{{"data":{{"{field}":{{"totalCount":{len(nodes)},{info},'.encode()
         return b'%b%b"nodes":[%b]}}}' % (head, edges, b",".join(page)), len(page)
 
-    def _part(self, text: str, types: str) -> list[bytes]:
-        if (text, types) not in self._parts:
+    def _part(self, text: str, part: tuple[str, ...]) -> list[bytes]:
+        _, nodes, kinds = self._canned[text]
+        if not any(part) or not kinds:
+            return nodes
+        if (text, part) not in self._parts:
+            types, first, last = part
             wanted = set(types.replace(" ", "").split(","))
-            _, nodes, kinds = self._canned[text]
-            self._parts[text, types] = [node for node, kind in zip(nodes, kinds, strict=True) if kind in wanted]
-        return self._parts[text, types]
+            self._parts[text, part] = [
+                node
+                for node, kind in zip(nodes, kinds, strict=True)
+                if (kind in wanted if types else first <= kind <= (last or kind))
+            ]
+        return self._parts[text, part]
 
     def _count(self, field: str, arguments: str) -> int:
-        types = TYPES.search(arguments)
-        # The list with types is the only one that is counted.
-        [(text, found)] = [(text, each) for text, each in self._canned.items() if each[0] == field and each[2]]
-        return len(self._part(text, types[1])) if types else len(found[1])
+        narrowed = f"{field}(first: $first, after: $after, {arguments}) {{ totalCount page"
+        listed = LISTED.search(without_part(narrowed))
+        assert listed
+        return len(self._part(self._counted[listed.groups()], part_of(arguments)))
 
     def _add(self) -> None:
-        [(_, nodes, kinds)] = [each for each in self._canned.values() if not isinstance(each, bytes) and each[2]]
+        [(_, nodes, kinds)] = [each for each in self._canned.values() if each[0] == "allTimelineEntries"]
         at = self._chance.randrange(len(nodes))
         nodes.insert(at, re.sub(rb'"id":"(t[lm]e_[^"]*)"', rb'"id":"\1added%d"' % self.requests, nodes[at], count=1))
         kinds.insert(at, kinds[at])
         self._parts.clear()
+
+
+def part_of(text: str) -> tuple[str, ...]:
+    """The types, the first day and the last that a query is narrowed to; empty for what it is not."""
+    types, days = TYPES.search(text), dict(DAYS.findall(text))
+    return (types[1] if types else "", days.get("G", ""), days.get("L", ""))
+
+
+def without_part(text: str) -> str:
+    return BLANK.sub("", DAYS.sub("", TYPES.sub("", text)).replace("{, ", "{").replace("(, ", "("))
 
 
 def cursor_of(offset: int) -> str:

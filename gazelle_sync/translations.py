@@ -889,8 +889,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Gazelle n’en a pas compté les parties : {why}",
     ),
     "outside_of_parts": (
-        "Gazelle has {total} records, and {inside} of the kinds that are known",
-        "Gazelle a {total} enregistrements, dont {inside} des sortes connues",
+        "Gazelle has {total} records, of which its parts have {inside}",
+        "Gazelle a {total} enregistrements, dont {inside} dans ses parties",
     ),
     "not_cut": (
         "{table} is read in one piece, which is as complete and takes longer ({why})",

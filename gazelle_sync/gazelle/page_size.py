@@ -27,7 +27,7 @@ class PageSize:
         self.nested = start.nested
         self.refused = start.refused
         self.used: list[int] = []
-        self._most = most
+        self.most = most
         # The least size that failed for a reason that may have been another one.
         self._doubtful: int | None = None
         self._probation = PROBATION
@@ -75,7 +75,7 @@ class PageSize:
         if self._doubtful is not None and self._good >= self._probation:
             self._doubtful = None
         # Half of what failed was served; what lies between would fail as likely as not.
-        bounds = [self._most, *(size // 2 for size in (self.refused, self._doubtful) if size)]
+        bounds = [self.most, *(size // 2 for size in (self.refused, self._doubtful) if size)]
         twice = min(2 * self.first, *bounds)
         if self.first < twice:
             self.first = twice

@@ -2,37 +2,64 @@
 
 Every part is a list of its own, with its own count, its own chain of pages and its own proof. What was read of a part
 that is proved is kept on disk, so that it need not be read again when another part shifts or fails. Keep out: pages
-(`pages`), what is asked (`query`), and what proves the whole (`snapshot`).
+(`pages`), GraphQL text (`query`), counting, and what proves the whole (`snapshot`).
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, pairwise
 from queue import Full, Queue
 from typing import IO, Any, NamedTuple, TypeVar
 
+from gazelle_sync.tables.declaration import ByDay, ByValue, Connection, Scope
+
 T = TypeVar("T")
 
-# Records. A part costs a page that is not full, so there are not many, and a list of a few pages is not cut.
-SMALLEST = 1000
-LEAST_TO_CUT = 5 * SMALLEST
+# Pages of the greatest size. A part costs one that is not full, so it has several, and a list of a few is not cut.
+LEAST_TO_CUT = 12
+SMALLEST = 2
 MOST_PARTS = 16
+# What is counted at first: a year each, and together what came before; or the months, where the scope has so many.
+YEARS = 12
+MONTHS = 28
+# A span with more than this share of all is split, so often at most: an account that moved in has most in one month.
+LARGE = 8
+SPLIT_INTO = 4
+SPLITS = 2
 # Bytes of answers that are kept of one part; the largest real account has a third of that in all.
 MOST_KEPT = 256 * 2**20
 LENGTH = 8
 
 
-class Part:
-    """The records that have one of these values: `count` of them, when they were counted."""
+class Span(NamedTuple):
+    """The days from `start` to before `end`; where there is none, as far as the list goes."""
 
-    def __init__(self, values: tuple[str, ...], count: int) -> None:
-        self.values = values
+    start: dt.date | None
+    end: dt.date | None
+
+
+class Piece(NamedTuple):
+    """The least that is counted: of the list of that number (`Connection.each`), one value or one span."""
+
+    number: int
+    what: str | Span
+
+
+class Part:
+    """The records that these arguments narrow the connection to: `count` of them, when they were counted last."""
+
+    def __init__(self, arguments: Mapping[str, str], count: int) -> None:
+        self.arguments = arguments
         self.count = count
+        # How many were handed on.
+        self.seen = 0
         # Whether all of it was read, is proved, and is kept.
         self.is_proved = False
         # When its reading began, by `time.monotonic`.
@@ -89,24 +116,83 @@ class Cut:
     def forget(self) -> None:
         self.parts, self.is_refused = None, False
 
+    def doubt(self) -> None:
+        """Nothing that is kept is a proof any more."""
+        for part in self.parts or ():
+            part.is_proved = False
 
-def divide(counts: Mapping[str, int]) -> list[Part]:
-    """The parts for as many records of each value: a frequent one alone, the rare ones together. The longest first.
 
-    Values that no record has are in a part as well: one may come while the others are read.
+def find_pieces(connection: Connection, scope: Scope) -> list[Piece]:
+    """All pieces of a connection, those of each of its lists in their order. Each day of it is in one of them."""
+    by = connection.parts
+    assert by
+    if isinstance(by, ByValue):
+        found: Sequence[str | Span] = by.values
+    else:
+        is_bounded = by.first in connection.window
+        start, end = (scope.start, scope.end) if is_bounded else (None, None)
+        found = [Span(*each) for each in pairwise([start, *find_days(scope, is_bounded=is_bounded), end])]
+    return [Piece(number, each) for number in range(len(connection.each)) for each in found]
+
+
+def find_days(scope: Scope, *, is_bounded: bool) -> list[dt.date]:
+    """Where a list is cut that has the scope's days only, or any day: between months if they are few, else years."""
+    if is_bounded and scope.end is not None:
+        first, last = (12 * day.year + day.month for day in (scope.start, scope.end - dt.timedelta(days=1)))
+        if last - first < MONTHS:
+            return [dt.date((month - 1) // 12, (month - 1) % 12 + 1, 1) for month in range(first + 1, last + 1)]
+    this_year = dt.datetime.now(scope.zone).year
+    days = [dt.date(year, 1, 1) for year in range(this_year - YEARS + 2, this_year + 2)]
+    return [day for day in days if not is_bounded or (scope.start < day and (scope.end is None or day < scope.end))]
+
+
+def split(piece: Piece) -> list[Piece]:
+    """The smaller pieces that it is made of; none, if it can't be split."""
+    span = piece.what
+    if isinstance(span, str) or span.start is None or span.end is None:
+        return []
+    length = (span.end - span.start).days
+    count = min(SPLIT_INTO, length)
+    days = [span.start + dt.timedelta(days=length * number // count) for number in range(count + 1)]
+    return [Piece(piece.number, Span(*each)) for each in pairwise(days)] if count > 1 else []
+
+
+def narrow(connection: Connection, pieces: Sequence[Piece]) -> dict[str, str]:
+    """The arguments, path → GraphQL text, for some pieces of one list; spans have to be neighbours."""
+    by, found = connection.parts, dict(connection.each[pieces[0].number])
+    if isinstance(by, ByValue):
+        found[by.argument] = f"[{', '.join(str(piece.what) for piece in pieces)}]"
+        return found
+    first, last = pieces[0].what, pieces[-1].what
+    assert isinstance(by, ByDay)
+    assert isinstance(first, Span)
+    assert isinstance(last, Span)
+    if first.start:
+        found[by.first] = json.dumps(first.start.isoformat())
+    if last.end:
+        found[by.last] = json.dumps((last.end - dt.timedelta(days=1)).isoformat())
+    return found
+
+
+def divide(connection: Connection, counts: Mapping[Piece, int], page: int) -> list[Part]:
+    """The parts for as many records of each piece, the longest first; the greatest page has `page` records.
+
+    A frequent value is alone, the rare ones are together; spans are together with their neighbours. Pieces that no
+    record is in are in a part as well: one may come while the others are read.
     """
-    enough = max(SMALLEST, sum(counts.values()) // MOST_PARTS)
+    enough = max(SMALLEST * page, sum(counts.values()) // MOST_PARTS)
     found: list[Part] = []
-    values: list[str] = []
-    count = 0
-    for value in sorted(counts, key=lambda value: -counts[value]):
-        values.append(value)
-        count += counts[value]
-        if count >= enough:
-            found.append(Part(tuple(values), count))
-            values, count = [], 0
-    if values:
-        found.append(Part(tuple(values), count))
+    for _, of_list in groupby(counts, key=lambda piece: piece.number):
+        pieces = list(of_list)
+        if isinstance(connection.parts, ByValue):
+            pieces.sort(key=lambda piece: -counts[piece])
+        together: list[Piece] = []
+        for piece in pieces:
+            together.append(piece)
+            count = sum(counts[each] for each in together)
+            if count >= enough or piece is pieces[-1]:
+                found.append(Part(narrow(connection, together), count))
+                together = []
     return sorted(found, key=lambda part: -part.count)
 
 

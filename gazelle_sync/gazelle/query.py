@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from gazelle_sync.gazelle import parts
 from gazelle_sync.gazelle.page_size import PageSize
 from gazelle_sync.tables.declaration import Bound, ById, ByParent, Connection, Nested, PlainList, Scope, Sizes, Table
 
@@ -61,10 +62,10 @@ def page_size_of_part() -> PageSize:
     return PageSize(Sizes(PAGE), LARGEST_PAGE)
 
 
-def whole_lists(table: Table, scope: Scope, values: Sequence[str] = ()) -> list[str]:
+def whole_lists(table: Table, scope: Scope, narrowed_to: Sequence[Mapping[str, str]] = ()) -> list[str]:
     """The queries that read a table, a page at a time (`$after`), with the variables of `page_size`.
 
-    One for each list that the table is made of; with `values`, for the part of it whose records have one of these.
+    One for each list that the table is made of; or one for each of the parts that it is `narrowed_to`, by arguments.
     """
     read = table.read
     if isinstance(read, PlainList):
@@ -76,33 +77,23 @@ def whole_lists(table: Table, scope: Scope, values: Sequence[str] = ()) -> list[
         connection, node, variables = read.root, f"id {below(table, read.levels[0])}", "$first: Int, $after: String"
         if read.levels[0].paged:
             variables = f"$nested: Int, {variables}"
-    limits = window(connection, scope)
     lists = [
-        page(connection.field, node, NEXT_PAGE, connection.arguments, each, limits, part_argument(connection, values))
-        for each in connection.each
+        page(connection.field, node, NEXT_PAGE, connection.arguments, window(connection, scope, each))
+        for each in narrowed_to or connection.each
     ]
     return [f"query {table.name}({variables}) {{ {nodes} }}" for nodes in lists]
 
 
-def part_argument(connection: Connection, values: Sequence[str]) -> str:
-    """The argument that narrows a connection to the part whose records have one of these values; empty for all."""
-    assert connection.parts or not values
-    return f"{connection.parts.argument}: [{', '.join(values)}]" if connection.parts and values else ""
+def part_counts(table: Table, connection: Connection, scope: Scope, some: Sequence[Mapping[str, str]]) -> str:
+    """The query that counts a connection (`all0` …, one for each list) and its parts (`p0` …), at one moment."""
 
+    def count(name: str, narrow: Mapping[str, str]) -> str:
+        arguments = ", ".join(filter(None, (connection.arguments, window(connection, scope, narrow))))
+        return f"{name}: {connection.field}{f'({arguments})' if arguments else ''} {{ totalCount }}"
 
-def part_counts(table: Table, scope: Scope) -> str:
-    """The query that counts a connection (`all`), and its records with each value (`p0` …), at one moment."""
-    read = table.read
-    assert isinstance(read, Connection)
-    assert read.parts
-    limits = window(read, scope)
-
-    def count(name: str, *values: str) -> str:
-        arguments = ", ".join(filter(None, (read.arguments, limits, part_argument(read, values))))
-        return f"{name}: {read.field}{f'({arguments})' if arguments else ''} {{ totalCount }}"
-
-    each = (count(f"p{number}", value) for number, value in enumerate(read.parts.values))
-    return f"query {table.name} {{ {' '.join((count('all'), *each))} }}"
+    whole = (count(f"all{number}", each) for number, each in enumerate(connection.each))
+    parts_ = (count(f"p{number}", each) for number, each in enumerate(some))
+    return f"query {table.name} {{ {' '.join((*whole, *parts_))} }}"
 
 
 def below(table: Table, level: Nested, *, first: str = "") -> str:
@@ -136,8 +127,8 @@ def nested_counts(table: Table, read: Nested, scope: Scope) -> list[str]:
     # Without `first`, a server may take its default for what is asked for, and refuse that.
     given = ", ".join(filter(None, ("first: 1" if read.paged else "", read.arguments)))
     arguments = f"({given})" if given else ""
-    node, limits = f"id {read.field}{arguments} {{ {'totalCount' if read.paged else 'id'} }}", window(read.root, scope)
-    lists = [page(read.root.field, node, NEXT_PAGE, read.root.arguments, each, limits) for each in read.root.each]
+    node, root = f"id {read.field}{arguments} {{ {'totalCount' if read.paged else 'id'} }}", read.root
+    lists = [page(root.field, node, NEXT_PAGE, root.arguments, window(root, scope, each)) for each in root.each]
     return [f"query {table.name}($first: Int, $after: String) {{ {nodes} }}" for nodes in lists]
 
 
@@ -160,10 +151,13 @@ def page(field: str, node: str, *arguments: str) -> str:
     return f"{field}({', '.join(filter(None, arguments))}) {{ {PAGE_FIELDS} {cursors}nodes {{ {node} }} }}"
 
 
-def window(connection: Connection, scope: Scope) -> str:
-    """The arguments that limit a connection to a scope: `filters: {dateGet: "2026-11-01"}`."""
+def window(connection: Connection, scope: Scope, narrow: Mapping[str, str]) -> str:
+    """The arguments that limit a connection to a scope, and to a part of it: `filters: {dateGet: "2026-11-01"}`.
+
+    Where both say something, the part does: it lies within the scope.
+    """
     arguments: dict[str, Any] = {}
-    for path, bound in connection.window.items():
+    for path, bound in {**connection.window, **narrow}.items():
         if bound is Bound.LAST_DAY and scope.end is None:
             continue
         *parents, name = path.split(".")
@@ -191,7 +185,10 @@ def literal(value: str | dict[str, Any]) -> str:
 
 
 def all_queries(table: Table, scope: Scope) -> Iterable[str]:
-    """Every query that reading this table can send."""
+    """Every query that reading this table can send; of those for its parts, one.
+
+    What stands inside of a list is cut by the arguments of that list, which has a table of its own.
+    """
     read, evidence = table.read, table.deletion_proved_by
     yield from whole_lists(table, scope)
     if isinstance(read, Nested):
@@ -199,8 +196,9 @@ def all_queries(table: Table, scope: Scope) -> Iterable[str]:
         if len(read.levels) == 1:
             yield from nested_counts(table, read, scope)
     if isinstance(read, Connection) and read.parts:
-        yield from whole_lists(table, scope, read.parts.values[:2])
-        yield part_counts(table, scope)
+        pieces = parts.find_pieces(read, scope)
+        yield from whole_lists(table, scope, [parts.narrow(read, pieces[:2])])
+        yield part_counts(table, read, scope, [parts.narrow(read, [piece]) for piece in pieces])
     if isinstance(evidence, ById):
         yield by_ids(table, evidence, 2)
     if isinstance(evidence, ByParent) and isinstance(read, Connection):

@@ -30,13 +30,16 @@ from gazelle_sync.gazelle.pages import (
     walk_connection,
     walk_of_parent,
 )
-from gazelle_sync.gazelle.parts import Cut
+from gazelle_sync.gazelle.parts import Cut, Part
 from gazelle_sync.gazelle.rows import DEFAULT_LOCALE, Columns, Reject, RowReader
 from gazelle_sync.tables.declaration import Bound, Connection, Gap, Missing, Nested, PlainList, Scope, Sizes, Table
 from gazelle_sync.translations import say
 
 # At level DEBUG: a line per page is for who watches, and Dagster would store each as an event.
 progress = logging.getLogger("gazelle_sync.progress")
+
+# How often parts are read in one read of a list: those that grew since are read again, unless they never stop.
+ROUNDS = 3
 
 
 class Snapshot:
@@ -69,8 +72,8 @@ class Snapshot:
         self.unanswered = 0
         self.seen = 0
         self.expected = 0
-        # How many of the records that a nested list is read inside of were read, and how many there are.
-        self._outer = (0, 0)
+        # How many records of the connection at the root were read, and how many there are.
+        self._listed = (0, 0)
         self.not_gone: set[tuple[str, ...]] = set()
         # Whether Gazelle does not let us read the table at all, which an `optional` one may be.
         self.is_refused = False
@@ -139,7 +142,7 @@ class Snapshot:
     def _read_frames(self) -> Iterator[pandas.DataFrame]:
         self.doubts, self.unproved, self.is_refused = [], {}, False
         self.seen = self.expected = self.unanswered = 0
-        self._outer = (0, 0)
+        self._listed = (0, 0)
         self._parents, self._counts = array("q"), array("q")
         self.reader.rejects.clear()
         read = self.table.read
@@ -163,7 +166,7 @@ class Snapshot:
 
     def _note_progress(self) -> None:
         """How far the read is: of a nested list by the records that it is read inside of, whose number is known."""
-        done, of = self._outer if isinstance(self.table.read, Nested) else (self.seen, self.expected)
+        done, of = (self.seen, self.expected) if isinstance(self.table.read, PlainList) else self._listed
         told = {"table": self.table.name, "seen": self.seen, "expected": self.expected, "done": done, "of": of}
         progress.debug("%(table)s: %(seen)d of %(expected)d read", told, extra=told)
 
@@ -232,55 +235,58 @@ class Snapshot:
         yield [node for node in nodes if node is not None]
 
     def _read_connection(self, read: Connection) -> Iterator[Sequence[Node]]:
-        if read.parts and self.client.concurrent > 1 and not self.cut.is_refused:
-            yield from self._read_long_list(read)
-            return
-        before = 0
-        for text in query.whole_lists(self.table, self.scope):
-            walk = self._walk(text, read)
-            yield from self._drain(walk, walk.pages(), before)
-            before = self.expected
-
-    def _drain(self, walk: Walk, pages: Iterator[list[Node]], before: int = 0) -> Iterator[Sequence[Node]]:
-        for nodes in pages:
-            self.seen += len(nodes)
-            self.expected = before + walk.total
+        for nodes in self._read_list(read):
+            self.seen, self.expected = self._listed
             yield nodes
         # The start may have been looked at once more, and have been counted anew.
-        self.expected = before + walk.total
-        self._note_walk(walk)
+        self.seen, self.expected = self._listed
+
+    def _read_list(self, read: Connection) -> Iterator[Sequence[Node]]:
+        """A connection at the root, page by page: in parts, if the first page says that it is long, and it can be."""
+        walks = [self._walk(text, read) for text in query.whole_lists(self.table, self.scope)]
+        chains: list[Iterator[list[Node]]] = [walk.pages() for walk in walks]
+        if read.parts and self.client.concurrent > 1 and not self.cut.is_refused:
+            if not self.cut.parts:
+                first = next(chains[0])
+                if walks[0].total >= parts.LEAST_TO_CUT * self.page_size.most:
+                    self._divide(read)
+                chains[0] = chain([first], chains[0])
+            if self.cut.parts:
+                yield from self._read_parts(read)
+                return
+        before = 0
+        for walk, pages in zip(walks, chains, strict=True):
+            for nodes in pages:
+                self._listed = (self._listed[0] + len(nodes), before + walk.total)
+                yield nodes
+            before += walk.total
+            self._listed = (self._listed[0], before)
+            self._note_walk(walk)
 
     # Reading in parts
 
-    def _read_long_list(self, read: Connection) -> Iterator[Sequence[Node]]:
-        """In parts, if its first page says that it is long, and nothing is in the way."""
-        if not self.cut.parts:
-            [text] = query.whole_lists(self.table, self.scope)
-            walk = self._walk(text, read)
-            pages = walk.pages()
-            first = next(pages)
-            if walk.total >= parts.LEAST_TO_CUT:
-                self._divide(read)
-            if not self.cut.parts:
-                yield from self._drain(walk, chain([first], pages))
-                return
-        yield from self._read_parts(read)
-        # A part that is in doubt is read again, and the whole counted then.
-        if not self.doubts and (lack := self._find_lack(*self._count(read))):
-            self.doubts.append(lack)
-            self._cut_no_more(lack)
-
     def _divide(self, read: Connection) -> None:
         """Cuts the list, if all of it is in its parts."""
+        pieces = parts.find_pieces(read, self.scope)
         try:
-            total, counts = self._count(read)
+            total, counts = self._count(read, [parts.narrow(read, [piece]) for piece in pieces])
+            if lack := self._find_lack(total, counts):
+                self._cut_no_more(lack)
+                return
+            counted = dict(zip(pieces, counts, strict=True))
+            for _ in range(parts.SPLITS):
+                large = {piece: parts.split(piece) for piece, count in counted.items() if count > total // parts.LARGE}
+                smaller = [each for some in large.values() for each in some]
+                if not smaller:
+                    break
+                _, counts = self._count(read, [parts.narrow(read, [piece]) for piece in smaller])
+                counted.update(zip(smaller, counts, strict=True))
+                counted = {each: counted[each] for piece in counted for each in large.get(piece) or [piece]}
         except (TooMuch, QueryRefused, Unanswered) as refusal:
             self._cut_no_more(say("not_counted", why=refusal))
-            return
-        if lack := self._find_lack(total, counts):
-            self._cut_no_more(lack)
         else:
-            self.cut.parts = parts.divide(counts)
+            found = parts.divide(read, counted, self.page_size.most)
+            self.cut.parts = found if len(found) > 1 else None
 
     def _cut_no_more(self, why: str) -> None:
         """From now on the list is read in one piece, which takes longer: it is said why."""
@@ -289,61 +295,90 @@ class Snapshot:
         self.remarks.append(say("not_cut", table=self.table.name, why=why))
 
     @staticmethod
-    def _find_lack(total: int, counts: Mapping[str, int]) -> str | None:
+    def _find_lack(total: int, counts: Sequence[int]) -> str | None:
         """That some record is in none of the parts; None when all are in one."""
-        inside = sum(counts.values())
+        inside = sum(counts)
         return None if total == inside else say("outside_of_parts", total=total, inside=inside)
 
-    def _count(self, read: Connection) -> tuple[int, dict[str, int]]:
-        """How many records there are, and how many with each value. Raises `GazelleError`."""
-        assert read.parts
+    def _count(self, read: Connection, some: Sequence[Mapping[str, str]]) -> tuple[int, list[int]]:
+        """How many records there are, and how many with each of these arguments. Raises `GazelleError`."""
         what = say("counting", table=self.table.name)
-        data = self.client.execute(what, query.part_counts(self.table, self.scope), {})
+        data = self.client.execute(what, query.part_counts(self.table, read, self.scope, some), {})
+        names = [f"all{number}" for number in range(len(read.each))], [f"p{number}" for number in range(len(some))]
         try:
-            found = [data[name]["totalCount"] for name in ("all", *(f"p{n}" for n in range(len(read.parts.values))))]
+            whole, counts = ([data[name]["totalCount"] for name in each] for each in names)
         except (KeyError, TypeError):
-            found = [None]
-        if any(type(count) is not int for count in found):
+            raise InvalidResponse(say("no_page", where=what)) from None
+        if any(type(count) is not int for count in (*whole, *counts)):
             raise InvalidResponse(say("no_page", where=what))
-        total, *each = found
-        return total, dict(zip(read.parts.values, each, strict=True))
+        return sum(whole), counts
 
     def _read_parts(self, read: Connection) -> Iterator[Sequence[Node]]:
-        """Every part, several at once; those that are proved, from what was kept of them."""
+        """All parts, and those that grew since once more. Then the list is proved, or in doubt."""
         assert self.cut.parts
-        walks = [(part, self._walk_part(read, part)) for part in self.cut.parts]
-        self.expected = sum(part.count for part in self.cut.parts)
+        waiting, total = self.cut.parts, 0
+        for _ in range(ROUNDS):
+            yield from self._read_at_once(read, waiting)
+            # A part that is in doubt is read again, and the whole counted then.
+            if self.doubts:
+                return
+            total, counts = self._count(read, [part.arguments for part in self.cut.parts])
+            if lack := self._find_lack(total, counts):
+                self.doubts.append(lack)
+                self._cut_no_more(lack)
+                return
+            # Those to which something came, or moved, when they were read already.
+            waiting = [part for part, count in zip(self.cut.parts, counts, strict=True) if count > part.count]
+            if not waiting:
+                return
+            for part in waiting:
+                part.is_proved = False
+        seen, expected = self._listed
+        self.doubts.append(say("list_shifted", where=read.field, seen=seen, start=expected, end=total))
 
-        def read_part(part: parts.Part, walk: Walk) -> Iterator[Sequence[Node]]:
-            yield from walk.pages()
+    def _read_at_once(self, read: Connection, some: Sequence[Part]) -> Iterator[Sequence[Node]]:
+        """These parts, several at once; those that are proved, from what was kept of them."""
+        assert self.cut.parts
+        walks = [(part, self._walk_part(read, part)) for part in some]
+
+        def read_part(part: Part, walk: Walk) -> Iterator[Sequence[Node]]:
+            for nodes in walk.pages():
+                part.seen += len(nodes)
+                yield nodes
+            part.count = walk.total
             if not part.is_proved:
                 part.finish(proved=not (walk.nulls or walk.find_doubt()))
 
-        reads = (read_part(part, walk) for part, walk in walks)
-        for nodes in parts.read_at_once(reads, self.client.concurrent, self.table.name):
-            self.seen += len(nodes)
+        for nodes in parts.read_at_once(
+            (read_part(part, walk) for part, walk in walks), self.client.concurrent, self.table.name
+        ):
+            self._note_listed()
             yield nodes
-        self.expected = sum(walk.total for _, walk in walks)
+        self._note_listed()
         for _, walk in walks:
             self._note_walk(walk)
 
-    def _walk_part(self, read: Connection, part: parts.Part) -> Walk:
+    def _note_listed(self) -> None:
+        of = self.cut.parts or ()
+        self._listed = sum(part.seen for part in of), sum(part.count for part in of)
+
+    def _walk_part(self, read: Connection, part: Part) -> Walk:
+        part.seen = 0
         if part.is_proved:
             return walk_again(self.table, read, part.answers())
         part.begin()
-        [text] = query.whole_lists(self.table, self.scope, part.values)
+        [text] = query.whole_lists(self.table, self.scope, [part.arguments])
         return walk_connection(self.client, self.table, text, read, self.page_size, keep=part.keep)
 
     def _read_nested(self, read: Nested) -> Iterator[Sequence[Node]]:
-        for text in query.whole_lists(self.table, self.scope):
-            walk = self._walk(text, read.root)
-            for nodes in walk.pages():
-                self._outer = (self._outer[0] + len(nodes), walk.total)
-                for level in read.levels:
-                    nodes = [child for parent in nodes for child in self._read_children(level, parent)]  # noqa: PLW2901
-                self.seen += len(nodes)
-                yield nodes
-            self._note_walk(walk)
+        for nodes in self._read_list(read.root):
+            for level in read.levels:
+                nodes = [child for parent in nodes for child in self._read_children(level, parent)]  # noqa: PLW2901
+            self.seen += len(nodes)
+            yield nodes
+        if self.doubts:
+            # What a list inside a record is in doubt for may be what was kept of that record.
+            self.cut.doubt()
 
     def _read_children(self, read: Nested, parent: Node) -> Sequence[Node]:
         """Every node of the parent's nested list, each with its parent in the field `parent_field`."""

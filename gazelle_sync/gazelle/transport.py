@@ -140,6 +140,8 @@ class Transport:
         self._sessions = [self._session]
         self._idle = [self._session]
         self._borrowing = threading.Lock()
+        # Whoever reads several lists at once may need another one for each record of theirs.
+        self._under_way = threading.BoundedSemaphore(concurrent)
         self._route: Route | None = None
         self._blank: dict[str, requests.PreparedRequest] = {}
 
@@ -226,6 +228,7 @@ class Transport:
         began = time.monotonic()
         try:
             with (
+                self._under_way,
                 self._borrowed() as session,
                 session.send(
                     request,

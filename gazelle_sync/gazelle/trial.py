@@ -16,21 +16,19 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-from gazelle_sync.gazelle import query
+from gazelle_sync.gazelle import parts, query
 from gazelle_sync.gazelle.client import Client
 from gazelle_sync.gazelle.errors import GazelleError, InvalidResponse, QueryRefused, Refused, Unanswered
 from gazelle_sync.gazelle.estimate import Cost, Speed, estimate, estimate_parts, measure
 from gazelle_sync.gazelle.gaps import do_without
 from gazelle_sync.gazelle.page_size import PageSize
 from gazelle_sync.gazelle.pages import Node, parse_page, start_in_thread
-from gazelle_sync.gazelle.parts import LEAST_TO_CUT, divide
 from gazelle_sync.gazelle.rows import make_getter
 from gazelle_sync.gazelle.shape import describe_answer
 from gazelle_sync.gazelle.transport import Exchange
 from gazelle_sync.tables.declaration import (
     ById,
     ByParent,
-    ByValue,
     Cadence,
     Connection,
     Gap,
@@ -191,7 +189,7 @@ class Trial:
             if isinstance(read, Nested):
                 self._try_parts(read, levels)
             elif read.parts:
-                self._try_cut(read, read.parts)
+                self._try_cut(read)
         self._try_evidence(levels[-1])
 
     def _ask(self, text: str, variables: Mapping[str, object], size: PageSize | None = None) -> Any:
@@ -238,11 +236,11 @@ class Trial:
         def cost(totals: Sequence[int], scope: Scope) -> Cost:
             # As a sync will begin: with what was found here, and one size for all the lists.
             sizes = query.page_size(self.table, size.remembered())
-            if counts := self._count_parts(read, sum(totals), scope):
-                lengths = [part.count for part in divide(counts)]
-                return estimate_parts(lengths, sizes, speed, self._conditions.client.concurrent, cap)
             share = sum(totals) / max(len(page.nodes), 1)
             within = Cost(round(extra.requests * share), extra.seconds * share)
+            if found := self._divide(connection, sum(totals), scope, sizes.most):
+                lengths = [part.count for part in found]
+                return within + estimate_parts(lengths, sizes, speed, self._conditions.client.concurrent, cap)
             return sum((estimate(total, sizes, speed, cap) for total in totals), within)
 
         self.outcome.is_estimate = isinstance(read, Nested) and len(page.nodes) < sum(whole_totals)
@@ -293,22 +291,26 @@ class Trial:
             for text in query.nested_counts(self.table, read, self._conditions.nightly):
                 self._ask(text, {"first": 1, "after": None})
 
-    def _count_parts(self, read: Connection | Nested, total: int, scope: Scope) -> dict[str, int]:
-        """How many records have each value that a list is cut by; empty where a sync reads it in one piece."""
-        parts = read.parts if isinstance(read, Connection) else None
-        if parts is None or total < LEAST_TO_CUT or self._conditions.client.concurrent == 1:
-            return {}
+    def _divide(self, connection: Connection, total: int, scope: Scope, page: int) -> list[parts.Part]:
+        """The parts that a sync will read a list in; none where it reads it in one piece."""
+        if not connection.parts or total < parts.LEAST_TO_CUT * page or self._conditions.client.concurrent == 1:
+            return []
+        pieces = parts.find_pieces(connection, scope)
         with suppress(Refused, Unanswered, KeyError, TypeError):
-            counted = self._ask(query.part_counts(self.table, scope), {})
-            counts = {value: counted[f"p{n}"]["totalCount"] for n, value in enumerate(parts.values)}
-            return counts if sum(counts.values()) == total else {}
-        return {}
+            some = [parts.narrow(connection, [piece]) for piece in pieces]
+            counted = self._ask(query.part_counts(self.table, connection, scope, some), {})
+            counts = {piece: counted[f"p{number}"]["totalCount"] for number, piece in enumerate(pieces)}
+            return parts.divide(connection, counts, page) if sum(counts.values()) == total else []
+        return []
 
-    def _try_cut(self, read: Connection, parts: ByValue) -> None:
+    def _try_cut(self, read: Connection) -> None:
         """What a long list is cut by. A sync reads it in one piece where that is refused, and says so."""
+        nightly = self._conditions.nightly
+        pieces = parts.find_pieces(read, nightly)
         with suppress(Refused, Unanswered):
-            self._ask(query.part_counts(self.table, self._conditions.nightly), {})
-            for text in query.whole_lists(self.table, self._conditions.nightly, parts.values[:2]):
+            counted = [parts.narrow(read, [piece]) for piece in pieces]
+            self._ask(query.part_counts(self.table, read, nightly, counted), {})
+            for text in query.whole_lists(self.table, nightly, [parts.narrow(read, pieces[:2])]):
                 self._ask(text, {"first": 1, "after": None})
 
     def _try_evidence(self, nodes: Sequence[Node]) -> None:

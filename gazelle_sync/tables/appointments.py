@@ -1,7 +1,7 @@
 """appointments: what stands in the calendar, memos and personal entries included."""
 
 from gazelle_sync.tables.columns import boolean, integer, local_date, local_time, positive, reference, text, timestamp
-from gazelle_sync.tables.declaration import Bound, ById, Connection, Group, Settled, Table
+from gazelle_sync.tables.declaration import Bound, ByDay, ById, Connection, Group, Settled, Table
 
 # Of its sorts START_DESC was seen to work; none has new events last. It is not known whether cancelled ones are listed
 # when no status is named. Of dates, `dateGet` alone and with `dateLet` were seen to work, `startOn` alone was not.
@@ -13,6 +13,7 @@ EVENTS = Connection(
         "filters.dateGet": Bound.FIRST_DAY,
         "filters.dateLet": Bound.LAST_DAY,
     },
+    parts=ByDay("filters.dateGet", "filters.dateLet"),
 )
 
 APPOINTMENTS = Table(

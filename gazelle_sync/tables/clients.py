@@ -1,7 +1,9 @@
 """clients: the people and institutions whose pianos are looked after."""
 
 from gazelle_sync.tables.columns import Column, Type, date, never_blank, reference, tags, text, timestamp
-from gazelle_sync.tables.declaration import ById, Connection, Table
+from gazelle_sync.tables.declaration import BY_DAY_CREATED, ById, Connection, Table
+
+CLIENTS_READ = Connection("allClients", "sortBy: [CREATED_AT_ASC]", parts=BY_DAY_CREATED)
 
 
 def shown_name(
@@ -15,7 +17,7 @@ def shown_name(
 CLIENTS = Table(
     name="clients",
     comment="People and institutions whose pianos are looked after, with their default contact's details.",
-    read=Connection("allClients", "sortBy: [CREATED_AT_ASC]"),
+    read=CLIENTS_READ,
     deletion_proved_by=ById("client", "id"),
     checks=(never_blank("have_a_name", "company_name", "Every client has a name to be called by."),),
     searched=("company_name", "personal_notes", "preference_notes"),

@@ -1,10 +1,11 @@
 """contacts: the people to talk to at a client; an institution can have over a hundred."""
 
+from gazelle_sync.tables.clients import CLIENTS_READ
 from gazelle_sync.tables.columns import boolean, numeric, reference, text, timestamp
-from gazelle_sync.tables.declaration import ById, Connection, Nested, Table
+from gazelle_sync.tables.declaration import ById, Nested, Table
 
 CONTACTS_READ = Nested(
-    Connection("allClients", "sortBy: [CREATED_AT_ASC]"),
+    CLIENTS_READ,
     "allContacts",
     "client",
     record=ById("client", "id"),

@@ -37,29 +37,40 @@ class ByValue:
 
 
 @dataclass(frozen=True)
+class ByDay:
+    """How a connection can be cut into spans of days: the arguments for the `first` and the `last` of them, inclusive.
+
+    They are paths, as those of a window are. A record without a day is in no part; the connection's count tells that
+    there is one.
+    """
+
+    first: str
+    last: str
+
+
+@dataclass(frozen=True)
 class Connection:
     """A Relay connection at the root of the API, read to its end.
 
     `arguments` is GraphQL text that never changes. `window` says which arguments limit the read to a
     scope of business dates: `{"filters.dateGet": Bound.FIRST_DAY}`; GraphQL text in place of a bound never changes.
-    `each` has further arguments, of which every one is a list of its own; the table is all of them together (archived
-    invoices, and those that are not). A long one is read in its `parts`, several at once.
+    `each` has further arguments, path → text, of which every one is a list of its own; the table is all of them
+    together (archived invoices, and those that are not). A long one is read in its `parts`, several at once.
     """
 
     field: str
     arguments: str = ""
     window: Mapping[str, Bound | str] = dataclasses.field(default_factory=dict)
-    each: tuple[str, ...] = ("",)
-    parts: ByValue | None = None
+    each: tuple[Mapping[str, str], ...] = ({},)
+    parts: ByValue | ByDay | None = None
 
-    def __post_init__(self) -> None:
-        if self.parts and len(self.each) > 1:
-            raise ValueError(f"{self.field} is several lists already: declare no parts")
 
+# For `Connection.parts`, of the lists that can be narrowed to the days on which their records were made.
+BY_DAY_CREATED = ByDay("filters.createdGet", "filters.createdLet")
 
 # For `Connection.each`. Which of them the lists of invoices and estimates have when nothing is said about it is not
 # published: both are asked for.
-ARCHIVED_OR_NOT = ("filters: {archived: false}", "filters: {archived: true}")
+ARCHIVED_OR_NOT = ({"filters.archived": "false"}, {"filters.archived": "true"})
 
 
 @dataclass(frozen=True)

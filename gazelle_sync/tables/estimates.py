@@ -1,9 +1,9 @@
 """estimates: what work on a piano would cost."""
 
 from gazelle_sync.tables.columns import boolean, cents, date, integer, reference, stamps, tags, text
-from gazelle_sync.tables.declaration import ARCHIVED_OR_NOT, ById, Connection, Group, Table
+from gazelle_sync.tables.declaration import ARCHIVED_OR_NOT, BY_DAY_CREATED, ById, Connection, Group, Table
 
-ESTIMATES_READ = Connection("allEstimates", "sortBy: [CREATED_AT_ASC]", each=ARCHIVED_OR_NOT)
+ESTIMATES_READ = Connection("allEstimates", "sortBy: [CREATED_AT_ASC]", each=ARCHIVED_OR_NOT, parts=BY_DAY_CREATED)
 
 ESTIMATES = Table(
     name="estimates",

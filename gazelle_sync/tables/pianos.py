@@ -1,9 +1,9 @@
 """pianos: the instruments, with their service intervals and humidity systems."""
 
 from gazelle_sync.tables.columns import boolean, date, integer, reference, tags, text, timestamp
-from gazelle_sync.tables.declaration import ById, Connection, Group, Table
+from gazelle_sync.tables.declaration import BY_DAY_CREATED, ById, Connection, Group, Table
 
-PIANOS_READ = Connection("allPianos", "sortBy: [CREATED_AT_ASC]")
+PIANOS_READ = Connection("allPianos", "sortBy: [CREATED_AT_ASC]", parts=BY_DAY_CREATED)
 
 PIANOS = Table(
     name="pianos",

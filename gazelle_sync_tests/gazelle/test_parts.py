@@ -30,8 +30,8 @@ Reading = Callable[..., Snapshot]
 @pytest.fixture
 def reading(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reading]:
     """A snapshot of the timeline, which is long enough to be cut: `reading(concurrent=1)`."""
-    monkeypatch.setattr(parts, "SMALLEST", 200)
-    monkeypatch.setattr(parts, "LEAST_TO_CUT", 1000)
+    monkeypatch.setattr(parts, "SMALLEST", 0.2)
+    monkeypatch.setattr(parts, "LEAST_TO_CUT", 1)
     clients: list[Client] = []
 
     def reading(table: Table = TIMELINE, cut: Cut | None = None, **options: Any) -> Snapshot:
@@ -99,7 +99,7 @@ def test_with_a_limit_of_one_a_list_is_read_as_ever(sandbox: Sandbox, reading: R
 def test_a_list_that_is_not_long_is_not_cut_and_costs_no_more(
     sandbox: Sandbox, reading: Reading, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(parts, "LEAST_TO_CUT", 5000)
+    monkeypatch.setattr(parts, "LEAST_TO_CUT", 5)
     read(reading(concurrent=1))
     alone = len(sandbox.requests)
     read(reading())
@@ -139,7 +139,7 @@ def test_a_record_of_a_type_that_nobody_knows_is_found_by_the_whole_count(sandbo
     assert sorted(read(snapshot)) == sorted(sandbox.account.timeline)
     assert snapshot.doubts == []
     [remark] = snapshot.remarks
-    assert "2500 records, and 2456 of the kinds that are known" in remark
+    assert "2500 records, of which its parts have 2456" in remark
 
 
 def test_one_that_comes_while_the_parts_are_read_is_found_too(sandbox: Sandbox, reading: Reading):
@@ -197,6 +197,64 @@ def test_entries_that_come_while_the_list_is_read_cost_a_page_or_two_and_are_rea
     assert len(sandbox.requests) - alone <= 1.15 * alone
 
 
+def add_to_the_biggest_part(sandbox: Sandbox, key: str) -> str:
+    """Before the parts are counted for the second time: when all of them are read. The part's type."""
+    kind = biggest(sandbox)
+    new = {**next(iter(sandbox.account.timeline.values())), "id": key, "type": kind}
+    mutate = lambda account: account.timeline.update({key: new})  # noqa: E731
+    sandbox.faults.add(Fault("mutate", match=COUNTING, skip=1, mutate=mutate))
+    return kind
+
+
+def test_an_entry_that_comes_to_a_part_that_was_read_is_read_and_no_other_part_again(
+    sandbox: Sandbox, reading: Reading
+):
+    kind = add_to_the_biggest_part(sandbox, "tle_new")
+    snapshot = reading()
+    found = read(snapshot)
+    assert set(found) == set(sandbox.account.timeline)
+    assert (snapshot.doubts, snapshot.remarks) == ([], [])
+    assert snapshot.seen == snapshot.expected == len(sandbox.account.timeline)
+    firsts = [
+        request.query
+        for request in sandbox.requests
+        if "types: [" in request.query and COUNTING not in request.query and not request.variables.get("after")
+    ]
+    assert sorted(map(firsts.count, set(firsts)))[-2:] == [1, 2]
+    assert firsts.count(next(query for query in firsts if f"[{kind}]" in query)) == 2
+
+
+def test_one_that_moves_to_a_part_that_was_read_is_read_though_there_are_as_many_as_before(
+    sandbox: Sandbox, reading: Reading
+):
+    """Out of the part that is read last, before it is; its old place would not be missed."""
+    kind = biggest(sandbox)
+    rare = sandbox.account.timeline
+    moved = next(key for key, entry in rare.items() if entry["type"] == "INVOICE_SYNC")
+    mutate = lambda account: account.timeline[moved].update(type=kind)  # noqa: E731
+    sandbox.faults.add(Fault("mutate", match=COUNTING, skip=1, mutate=mutate))
+    snapshot = reading()
+    list_ = [dict(zip(frame["external_id"], frame["type"], strict=True)) for frame in snapshot.pages()]
+    assert snapshot.doubts == []
+    assert [found[moved] for found in list_ if moved in found][-1] == kind
+
+
+def test_a_part_that_grows_whenever_it_was_read_leaves_the_list_in_doubt(sandbox: Sandbox, reading: Reading):
+    kind = biggest(sandbox)
+    first = next(iter(sandbox.account.timeline.values()))
+    come = iter(range(100))
+
+    def add(account: Any) -> None:
+        key = f"tle_new{next(come)}"
+        account.timeline[key] = {**first, "id": key, "type": kind}
+
+    sandbox.faults.add(Fault("mutate", match=COUNTING, skip=1, times=None, mutate=add))
+    snapshot = reading()
+    read(snapshot)
+    [doubt] = snapshot.doubts
+    assert "shifted while it was read" in doubt
+
+
 def test_what_was_read_of_the_other_parts_is_kept_when_one_fails(sandbox: Sandbox, reading: Reading):
     kind = biggest(sandbox)
     fault = Fault("status", match=f"[{kind}]", with_after=True, times=None)
@@ -206,7 +264,7 @@ def test_what_was_read_of_the_other_parts_is_kept_when_one_fails(sandbox: Sandbo
         read(reading(cut=cut, patience=2))
     wait_for_abandoned_reads()
     assert cut.is_kept
-    kept = {", ".join(part.values) for part in cut.parts or () if part.is_proved}
+    kept = {part.arguments["types"].strip("[]") for part in cut.parts or () if part.is_proved}
     assert kind not in kept
     sandbox.faults.remove(fault)
     before = len(types_asked_for(sandbox))
@@ -230,7 +288,7 @@ def test_what_is_too_large_to_be_kept_is_read_again(
 
 
 def test_a_rate_limit_that_one_request_meets_holds_up_all(sandbox: Sandbox, reading: Reading):
-    sandbox.faults.add(Fault("status", status=429, retry_after=1, match="types: [", skip=8))
+    sandbox.faults.add(Fault("status", status=429, retry_after=2, match="types: [", skip=8))
     arrived: list[float] = []
     sandbox.faults.add(Fault("mutate", times=None, mutate=lambda _: arrived.append(time.monotonic())))
     assert sorted(read(reading())) == sorted(sandbox.account.timeline)
@@ -301,7 +359,10 @@ def test_no_more_is_read_ahead_than_a_page_for_each_thread_and_one_in_its_hand()
 
 @pytest.mark.parametrize("counts", [{"a": 100_000, "b": 3, "c": 0}, {chr(97 + n): n * n * 100 for n in range(26)}, {"a": 0}])  # fmt: skip # noqa: E501
 def test_each_value_is_in_one_part_and_the_rare_ones_are_together(counts: dict[str, int]):
-    found = parts.divide(counts)
-    assert sorted(value for part in found for value in part.values) == sorted(counts)
+    kinds = Connection("list", parts=ByValue("types", tuple(counts)))
+    pieces = parts.find_pieces(kinds, ALL)
+    found = parts.divide(kinds, {piece: counts[str(piece.what)] for piece in pieces}, 1000)
+    values = [value for part in found for value in part.arguments["types"].strip("[]").split(", ")]
+    assert sorted(values) == sorted(counts)
     assert len(found) <= parts.MOST_PARTS + 1
     assert [part.count for part in found] == sorted((part.count for part in found), reverse=True)

@@ -22,8 +22,8 @@ def test_a_part_that_fails_is_read_once_more_and_no_other_part_is(
     live: Sandbox,
     empty_engine: object,
 ):
-    configured.setattr(parts, "SMALLEST", 10)
-    configured.setattr(parts, "LEAST_TO_CUT", 50)
+    configured.setattr(parts, "SMALLEST", 0.01)
+    configured.setattr(parts, "LEAST_TO_CUT", 0.05)
     configured.setattr(io_managers, "PAUSE", 0)
     kinds = [entry["type"] for entry in list(live.account.timeline.values())[:100]]
     kind = max(set(kinds), key=kinds.count)

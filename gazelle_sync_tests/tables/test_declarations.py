@@ -14,7 +14,7 @@ from graphql import GraphQLEnumType, GraphQLObjectType, get_named_type, get_null
 from gazelle_sync.sandbox.schema import schema
 from gazelle_sync.tables import TABLES, Cadence, Column, Scope, Table, Type, declared, dependencies
 from gazelle_sync.tables.columns import text
-from gazelle_sync.tables.declaration import ById, Connection, Nested, PlainList, ReadAgain
+from gazelle_sync.tables.declaration import BY_DAY_CREATED, ById, Connection, Nested, PlainList, ReadAgain
 from gazelle_sync_tests.conftest import ALL
 
 STAMPS = "created_at:timestamptz updated_at:timestamptz"
@@ -431,5 +431,5 @@ def test_a_scope_says_what_it_covers():
 
 def test_a_table_without_an_id_of_its_own_has_no_external_id():
     assert "external_id" not in [column.name for column in TABLES["appointment_pianos"].all_columns]
-    assert TABLES["clients"].read == Connection("allClients", "sortBy: [CREATED_AT_ASC]")
+    assert TABLES["clients"].read == Connection("allClients", "sortBy: [CREATED_AT_ASC]", parts=BY_DAY_CREATED)
     assert TABLES["clients"].deletion_proved_by == ById("client", "id")
