@@ -23,21 +23,22 @@ from dagster import (
 
 from gazelle_sync import warehouse
 from gazelle_sync.assets import asset_key
+from gazelle_sync.monitoring.failed_checks import COUNT, REMEDY, WHY
+from gazelle_sync.monitoring.freshness import CHECKS as FRESH
 from gazelle_sync.monitoring.freshness import find_as_of, is_fresh
 from gazelle_sync.redaction import one_line
 from gazelle_sync.resources import PostgresResource
-from gazelle_sync.tables import Cadence, Scope, Table
-from gazelle_sync.translations import TEXTS, say
+from gazelle_sync.tables import Scope, Table
+from gazelle_sync.translations import say
+from gazelle_sync.warehouse import RowCheckResult
 
 logger = logging.getLogger(__name__)
 
 LONGEST_WHY = 300
 
-COUNT = "count_agrees_with_gazelle"
 VANISHED = "few_rows_vanished"
 # Checks of what the load itself warns of, in its words.
 SAID = (VANISHED, "no_row_is_set_aside")
-FRESH = {Cadence.NIGHT: "read_within_26_hours", Cadence.WEEK: "read_within_8_days"}
 
 
 def make_checks(table: Table, zone: ZoneInfo, history_start: date) -> AssetChecksDefinition:
@@ -70,7 +71,7 @@ def make_checks(table: Table, zone: ZoneInfo, history_start: date) -> AssetCheck
         except Exception as error:  # the load is committed: what can't be checked is said, and blocks nothing
             why = one_line(str(error), (), LONGEST_WHY) or type(error).__name__
             logger.warning("%s", say("not_verified", table=table.name, why=why))
-            results = [make_result(table, name, False, {"why": why}) for name in chosen]
+            results = [make_result(table, name, False, {}, why=why) for name in chosen]
         yield from results
 
     def make_results(
@@ -87,7 +88,10 @@ def make_checks(table: Table, zone: ZoneInfo, history_start: date) -> AssetCheck
                 known, fresh = find_as_of(coverage, datetime.now(zone).date()), is_fresh(table, coverage)
                 passed = fresh is True or (fresh is None and is_refused(last))
                 read = {"last": str(known or say("never"))}
-                yield make_result(table, name, passed, read, said=last, remedy="remedy_stale")
+                at = f"{known:%Y-%m-%d %H:%M}" if known else ""
+                why = say("known_as_of", at=at) if known else say("never_whole")
+                remedy = say("remedy_stale", table=table.name)
+                yield make_result(table, name, passed, read, said=last, why=why, remedy=remedy)
             else:
                 verdict = verdicts[name]
                 broken, examples = verdict.broken, verdict.examples
@@ -98,8 +102,16 @@ def make_checks(table: Table, zone: ZoneInfo, history_start: date) -> AssetCheck
                     examples = [str(each) for each in held_back]
                     broken = len(examples)
                 found = {"rows": broken, **({"examples": ", ".join(examples)} if examples else {})}
-                said = last if name in SAID else None
-                yield make_result(table, name, broken == 0, found, blocking=claims[name].blocking, said=said)
+                yield make_result(
+                    table,
+                    name,
+                    broken == 0,
+                    found,
+                    blocking=claims[name].blocking,
+                    said=last if name in SAID else None,
+                    why=claims[name].tell_why(RowCheckResult(broken, examples)),
+                    remedy=claims[name].tell_remedy(),
+                )
 
     return checks
 
@@ -114,15 +126,17 @@ def compare_count(
 ) -> AssetCheckResult:
     """What Gazelle counted when the table was last read, against what is stored of the same scope."""
     if is_refused(metadata):
-        return make_result(table, COUNT, True, {"why": say("nothing_counted")})
+        return make_result(table, COUNT, True, {WHY: say("nothing_counted")})
+    remedy = say("remedy_count_agrees_with_gazelle", table=table.name)
     if "gazelle_count" not in metadata:
-        return make_result(table, COUNT, False, {"why": say("never_materialized")})
+        return make_result(table, COUNT, False, {}, why=say("never_materialized"), remedy=remedy)
     # Before there were `days`, the scope was told as the log has it.
     first, _, last = str(metadata.get("days", metadata["scope"]).value).partition("..")
     scope = Scope(all_history.zone, date.fromisoformat(first), date.fromisoformat(last)) if last else all_history
     counted, stored = metadata["gazelle_count"].value, warehouse.count_rows_in_scope(engine, table, scope)
     found = {"in Gazelle": counted, "here": stored}
-    return make_result(table, COUNT, counted == stored, found, said=metadata)
+    why = say("counted_otherwise", counted=counted, stored=stored)
+    return make_result(table, COUNT, counted == stored, found, said=metadata, why=why, remedy=remedy)
 
 
 def make_result(
@@ -133,15 +147,15 @@ def make_result(
     *,
     blocking: bool = False,
     said: Mapping[str, MetadataValue[Any]] | None = None,
+    why: str = "",
     remedy: str = "",
 ) -> AssetCheckResult:
-    """What a check found. Of a failed one also what to do, and why, in the sentences that the load itself said."""
+    """What a check found. Of a failed one also why, in the sentences that the load itself said if it did, and what to
+    do."""
     told = dict(metadata)
     if not passed:
-        if said and "warnings" in said:
-            told["why"] = said["warnings"].value
-        text = remedy or f"remedy_{name}"
-        told["what to do"] = say(text if text in TEXTS else "remedy_of_data", table=table.name)
+        told[WHY] = said["warnings"].value if said and "warnings" in said else why
+        told |= {REMEDY: remedy} if remedy else {}
     return AssetCheckResult(
         passed=passed,
         asset_key=asset_key(table.name),

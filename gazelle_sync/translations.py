@@ -245,6 +245,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "the next sync adds {count}: {what}",
         "la prochaine synchronisation en ajoute {count} : {what}",
     ),
+    "left_out_of_it": (
+        "left out by the last sync, or taken away since: {what}; gazelle-sync migrate makes it, or says why it can't be made ({count})",
+        "laissé de côté par la dernière synchronisation, ou retiré depuis : {what} ; gazelle-sync migrate le crée, ou dit ce qui l’empêche ({count})",
+    ),
     "as_declared": (
         "as declared",
         "conformes à leur déclaration",
@@ -357,6 +361,71 @@ TEXTS: dict[str, tuple[str, str]] = {
     "no_such_port": (
         "{value} is no port. Write a number from 1 to 65535.",
         "{value} n’est pas un port. Écrivez un nombre de 1 à 65535.",
+    ),
+    "is_a_folder": (
+        "{value} is a folder. Name a file.",
+        "{value} est un dossier. Nommez un fichier.",
+    ),
+    # click's own sentences, in English word for word as click has them.
+    "click_error": (
+        "Error: {message}",
+        "Erreur : {message}",
+    ),
+    "click_try": (
+        "Try '{command} {option}' for help.",
+        "Pour de l’aide, tapez « {command} {option} ».",
+    ),
+    "click_no_such_option": (
+        "No such option {name!r}.",
+        "Il n’y a pas d’option {name}.",
+    ),
+    "click_no_such_command": (
+        "No such command {name!r}.",
+        "Il n’y a pas de commande {name}.",
+    ),
+    "click_did_you_mean": (
+        "Did you mean {possibility}?",
+        "Vouliez-vous dire {possibility} ?",
+    ),
+    "click_did_you_mean_one_of": (
+        "(Did you mean one of: {possibilities}?)",
+        "(Vouliez-vous dire l’une de celles-ci : {possibilities} ?)",
+    ),
+    "click_invalid_value": (
+        "Invalid value for {param_hint}: {message}",
+        "Valeur incorrecte pour {param_hint} : {message}",
+    ),
+    "click_missing_argument": (
+        "Missing argument",
+        "Il manque l’argument",
+    ),
+    "click_missing_option": (
+        "Missing option",
+        "Il manque l’option",
+    ),
+    "click_missing_command": (
+        "Missing command.",
+        "Il manque une commande.",
+    ),
+    "click_extra_argument": (
+        "Got unexpected extra argument ({args})",
+        "Argument en trop ({args})",
+    ),
+    "click_extra_arguments": (
+        "Got unexpected extra arguments ({args})",
+        "Arguments en trop ({args})",
+    ),
+    "click_option_without_value": (
+        "Option {name!r} requires an argument.",
+        "L’option {name} veut une valeur.",
+    ),
+    "click_option_with_value": (
+        "Option {name!r} does not take a value.",
+        "L’option {name} ne prend pas de valeur.",
+    ),
+    "click_aborted": (
+        "Aborted!",
+        "Interrompu.",
     ),
     "help_heading": (
         "{name}:",
@@ -589,8 +658,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "SUPABASE_DB_URL n’est pas définie, alors que Gazelle est configuré. Donnez-lui la chaîne de connexion de la base de données, ou retirez toutes les variables GAZELLE_ pour utiliser le bac à sable et la base fournis.",
     ),
     "database_of_old_service": (
-        "SUPABASE_DB_URL is not set. SUPABASE_URL and SUPABASE_KEY, which are, are for REST and not used: copy the session pooler's string from the dashboard (Connect). For this project it is postgresql://postgres.{project}:<password>@<region>.pooler.supabase.com:5432/postgres. docs/setup.md has what else comes along from the old service.",
-        "SUPABASE_DB_URL n’est pas définie. SUPABASE_URL et SUPABASE_KEY, qui le sont, servent à REST et ne sont pas utilisées : copiez la chaîne du pooler de session depuis le tableau de bord (Connect). Pour ce projet, c’est postgresql://postgres.{project}:<password>@<region>.pooler.supabase.com:5432/postgres. docs/setup.fr.md dit ce qui suit de l’ancien service.",
+        "SUPABASE_DB_URL is not set. What is set, {variables}, is for REST and not used: copy the session pooler's string from the dashboard (Connect). For this project it is postgresql://postgres.{project}:<password>@<region>.pooler.supabase.com:5432/postgres. docs/setup.md has what else comes along from the old service.",
+        "SUPABASE_DB_URL n’est pas définie. Ce qui est défini, {variables}, sert à REST et n’est pas utilisé : copiez la chaîne du pooler de session depuis le tableau de bord (Connect). Pour ce projet, c’est postgresql://postgres.{project}:<password>@<region>.pooler.supabase.com:5432/postgres. docs/setup.fr.md dit ce qui suit de l’ancien service.",
     ),
     "credentials_not_set": (
         "Gazelle's credentials are not set, though a database is. Set GAZELLE_API_KEY, or GAZELLE_CLIENT_ID and GAZELLE_CLIENT_SECRET, or unset SUPABASE_DB_URL and GAZELLE_BASE_URL to use the bundled services.",
@@ -1014,6 +1083,40 @@ TEXTS: dict[str, tuple[str, str]] = {
         "none is announced",
         "aucun n’est annoncé",
     ),
+    "clock_behind": (
+        "This machine's clock is {seconds} s behind {whose}, so tokens expire unnoticed and times are wrong. Set it by "
+        "the network: timedatectl set-ntp true",
+        "L’horloge de cette machine retarde de {seconds} s sur {whose} : des jetons expirent sans qu’on le remarque, et "
+        "les heures sont fausses. Mettez-la à l’heure par le réseau : timedatectl set-ntp true",
+    ),
+    "clock_ahead": (
+        "This machine's clock is {seconds} s ahead of {whose}, so tokens expire unnoticed and times are wrong. Set it by "
+        "the network: timedatectl set-ntp true",
+        "L’horloge de cette machine avance de {seconds} s sur {whose} : des jetons expirent sans qu’on le remarque, et "
+        "les heures sont fausses. Mettez-la à l’heure par le réseau : timedatectl set-ntp true",
+    ),
+    "clock_of_gazelle": (
+        "Gazelle's",
+        "celle de Gazelle",
+    ),
+    "clock_of_database": (
+        "the database's",
+        "celle de la base de données",
+    ),
+    "check_currency": (
+        "currency",
+        "monnaie",
+    ),
+    "currency_in_hundredths": (
+        "{currency}, in hundredths",
+        "{currency}, en centièmes",
+    ),
+    "currency_in_other_parts": (
+        "{currency}, of which {divisor} make one unit. Tables keep amounts as Gazelle has them; the views divide by 100, "
+        "which is wrong here: tell the maintainers",
+        "{currency}, dont {divisor} font une unité. Les tables gardent les montants comme Gazelle les a ; les vues "
+        "divisent par 100, ce qui est faux ici : prévenez les responsables du projet",
+    ),
     "not_told": (
         "Gazelle does not say",
         "Gazelle ne le dit pas",
@@ -1073,6 +1176,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     "difference_null": (
         "Gazelle's schema lets it be null now: {what}. It concerns: {columns}",
         "Le schéma de Gazelle permet maintenant que ce soit nul : {what}. Cela concerne : {columns}",
+    ),
+    "difference_new_value": (
+        "Gazelle's schema has a new value, {what}, that no filter names: records that have it are not listed. Tell the "
+        "maintainers",
+        "Le schéma de Gazelle a une nouvelle valeur, {what}, qu’aucun filtre ne nomme : les fiches qui l’ont ne sont pas "
+        "listées. Prévenez les responsables du projet",
     ),
     "the_whole_table": (
         "the whole table",
@@ -1312,8 +1421,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "laissée telle quelle : la vue {view} n’est pas de cette version, et quelqu’un l’a créée ou modifiée. Supprimez-la, et la prochaine synchronisation la recréera.",
     ),
     "view_is_not_there": (
-        "{view} is not there: what it reads is not as declared. `gazelle-sync migrate` says why.",
-        "{view} n’existe pas : ce qu’elle lit n’est pas conforme à sa déclaration. `gazelle-sync migrate` dit pourquoi.",
+        "{view} is not there, or not for this role to read: what it reads is not as declared (`gazelle-sync migrate` says why), or a right is lacking (`gazelle-sync check`).",
+        "{view} n’existe pas, ou ce rôle ne peut pas la lire : ce qu’elle lit n’est pas conforme à sa déclaration (`gazelle-sync migrate` dit pourquoi), ou un droit manque (`gazelle-sync check`).",
     ),
     "view_left_out": (
         "left out: the view {view}. {why}",
@@ -1322,6 +1431,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     "time_zone_of": (
         "a time zone for {what}",
         "fuseau horaire pour {what}",
+    ),
+    "type_of": (
+        "the type {type} for {what}",
+        "type {type} pour {what}",
+    ),
+    "view_of_another_role": (
+        "It is another role's; `gazelle-sync check` has the statement that gives it to this one.",
+        "Elle est à un autre rôle ; `gazelle-sync check` donne l’instruction qui la donne à celui-ci.",
     ),
     "not_null_of": (
         "not null for {what}",
@@ -1358,6 +1475,22 @@ TEXTS: dict[str, tuple[str, str]] = {
     "columns_are_otherwise": (
         "{columns}. As the owner, look at what it holds, and run: {mending}",
         "{columns}. En tant que propriétaire, regardez ce qu’elle contient, puis exécutez : {mending}",
+    ),
+    "column_is_kept": (
+        "{column} is {there} and stays so (declared {meant}), as something is made of it: {dependents}. A sync reads and writes it all the same.",
+        "{column} est de type {there} et le reste (déclarée {meant}), car quelque chose en dépend : {dependents}. Une synchronisation la lit et l’écrit tout de même.",
+    ),
+    "views_are_left_out": (
+        "Of the views that read it, these are left out for it: {views}.",
+        "Parmi les vues qui la lisent, celles-ci sont laissées de côté : {views}.",
+    ),
+    "column_to_mend": (
+        "To have it as declared, run: {mending}",
+        "Pour l’avoir telle que déclarée, exécutez : {mending}",
+    ),
+    "name_is_taken": (
+        "{names} in the schema gazelle should be a table and is something else. As the owner, run: {mending}",
+        "{names} dans le schéma gazelle devrait être une table et est autre chose. En tant que propriétaire, exécutez : {mending}",
     ),
     "row_security_off": (
         "Row level security is off on {tables}: a grant shows every row. As the owner, run (who read until now, needs a policy): {mending}",
@@ -1808,6 +1941,67 @@ TEXTS: dict[str, tuple[str, str]] = {
     "found_what_to_do": (
         "what to do",
         "que faire",
+    ),
+    "broken_not_null": (
+        "{count} {count:row has|rows have} nothing in {column}: {ids}",
+        "{count} {count:ligne n’a|lignes n’ont} rien dans {column} : {ids}",
+    ),
+    "broken_not_blank": (
+        "{count} {count:row has|rows have} nothing but spaces in {column}: {ids}",
+        "{count} {count:ligne n’a|lignes n’ont} que des espaces dans {column} : {ids}",
+    ),
+    "broken_positive": (
+        "{count} {count:row has|rows have} zero or less in {column}: {ids}",
+        "{count} {count:ligne a|lignes ont} zéro ou moins dans {column} : {ids}",
+    ),
+    "broken_local": (
+        "In {count} {count:row|rows}, {column} does not agree with {timestamp} in {zone}: {ids}",
+        "Dans {count} {count:ligne|lignes}, {column} ne correspond pas à {timestamp} en {zone} : {ids}",
+    ),
+    "broken_unique": (
+        "{count} {count:id is|ids are} in more than one row: {ids}",
+        "{count} {count:identifiant est|identifiants sont} dans plus d’une ligne : {ids}",
+    ),
+    "broken_parents": (
+        "{count} {count:row has|rows have} waited for more than a day for a record that {count:it refers|they refer} to: "
+        "{ids}",
+        "{count} {count:ligne attend|lignes attendent} depuis plus d’un jour un enregistrement auquel {count:elle "
+        "renvoie|elles renvoient} : {ids}",
+    ),
+    "broken_set_aside": (
+        "{count} {count:record could not be stored as it|records could not be stored as they} came: {ids}",
+        "{count} {count:enregistrement n’a pas pu être enregistré tel quel|enregistrements n’ont pas pu être enregistrés "
+        "tels quels} : {ids}",
+    ),
+    "broken_vanished": (
+        "The last load marked {count} {count:row|rows} as deleted, which is more than can be believed: {ids}",
+        "Le dernier chargement a marqué {count} {count:ligne|lignes} comme {count:supprimée|supprimées}, ce qui est plus "
+        "qu’il n’est vraisemblable : {ids}",
+    ),
+    "broken_claim": (
+        "It does not hold for {count} {count:row|rows}: {ids}",
+        "Ce n’est pas vrai de {count} {count:ligne|lignes} : {ids}",
+    ),
+    "broken_view": (
+        "{view} does not agree with the tables it shows: {ids}",
+        "{view} ne correspond pas aux tables qu’elle montre : {ids}",
+    ),
+    "counted_otherwise": (
+        "Gazelle counts {counted} {counted:record|records}, and {stored} {stored:is|are} here",
+        "Gazelle compte {counted} {counted:enregistrement|enregistrements}, et il y en a {stored} ici",
+    ),
+    "never_whole": (
+        "It was never read whole, with proof that nothing is missing",
+        "Elle n’a jamais été lue en entier, avec la preuve que rien ne manque",
+    ),
+    "remedy_local": (
+        "Run `gazelle-sync sync --table {table} --full`, which takes them anew from GAZELLE_TIMEZONE.",
+        "Lancez `gazelle-sync sync --table {table} --full`, qui les reprend d’après GAZELLE_TIMEZONE.",
+    ),
+    "remedy_view": (
+        "Run `gazelle-sync migrate`, which makes gazelle.{view} anew where it is an older one. If it stays, report it.",
+        "Lancez `gazelle-sync migrate`, qui refait gazelle.{view} si elle est d’une version antérieure. Si cela "
+        "persiste, signalez-le.",
     ),
     "remedy_ids_are_unique_and_present": (
         "Gazelle or the database gave two rows the same id. Run `gazelle-sync sync --table {table} --full`; if it stays, report it.",
@@ -2322,6 +2516,14 @@ class Speech:
         if minutes < 60:
             return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
         return f"{minutes // 60} h {minutes % 60:02} min"
+
+    def number(self, value: float, digits: int) -> str:
+        """With so many decimals: 0.1, in French 0,1."""
+        return self._grammar.format("{:.{}f}", value, digits)
+
+    def pattern(self, name: str) -> str:
+        """A text whose blanks somebody else fills in."""
+        return TEXTS[name][self._at]
 
     def __call__(self, name: str, /, **values: object) -> str:
         return self._grammar.vformat(TEXTS[name][self._at], (), values)

@@ -30,6 +30,7 @@ from dagster import (
 
 from gazelle_sync import warehouse
 from gazelle_sync.assets import asset_key
+from gazelle_sync.monitoring.failed_checks import REMEDY, WHY
 from gazelle_sync.resources import PostgresResource
 from gazelle_sync.tables import Table
 from gazelle_sync.translations import say
@@ -142,9 +143,13 @@ def make_view_checks(wanted: Mapping[str, Table], zone: ZoneInfo) -> list[AssetC
             if view in there:
                 result = warehouse.run_checks(engine, [claims[view, name]])[name]
                 passed = result.broken == 0
-                found: dict[str, int | str] = {"rows": result.broken, "examples": ", ".join(result.examples)}
+                found: dict[str, int | str] = {"rows": result.broken}
+                if not passed:
+                    claim = claims[view, name]
+                    found |= {"examples": ", ".join(result.examples), WHY: claim.tell_why(result)}
+                    found[REMEDY] = claim.tell_remedy()
             else:
-                passed, found = False, {"why": describe_missing(VIEWS[view])}
+                passed, found = False, {WHY: describe_missing(VIEWS[view])}
             yield AssetCheckResult(
                 passed=passed,
                 asset_key=asset_key(view),

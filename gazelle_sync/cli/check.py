@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 from rich.markup import escape
 
-from gazelle_sync.cli.command import configured, make_screen, started_in
+from gazelle_sync.cli.command import FILE, configured, make_screen, started_in
 from gazelle_sync.environment.settings import Misconfigured, Settings
 from gazelle_sync.translations import Speech
 
@@ -14,9 +16,9 @@ MARKS = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[yellow]?[/]"}
 
 @click.command()
 @click.option("--quick", is_flag=True)
-@click.option("--report", "file", type=click.Path(dir_okay=False))
+@click.option("--report", "file", type=FILE)
 @configured
-def check(settings: Settings, say: Speech, quick: bool, file: str | None) -> int:
+def check(settings: Settings, say: Speech, quick: bool, file: Path | None) -> int:
     from gazelle_sync.cli.findings import Finding, examine  # noqa: PLC0415
 
     if quick and file:
@@ -27,7 +29,7 @@ def check(settings: Settings, say: Speech, quick: bool, file: str | None) -> int
     findings: list[Finding] = []
 
     def show(finding: Finding) -> None:
-        console.print(f"{MARKS[finding.good]} {finding.what}: {escape(finding.text)}")
+        console.print(f"{MARKS[finding.good]} {finding.what}{say('colon')}{escape(finding.text)}")
         findings.append(finding)
 
     for finding in examine(settings, say):

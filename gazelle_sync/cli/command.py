@@ -57,8 +57,21 @@ class Port(click.ParamType):  # type: ignore[type-arg]
         return int(text)
 
 
+class File(click.ParamType):  # type: ignore[type-arg]
+    """A file to write, which need not be there."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        file = Path(value)
+        if file.is_dir():
+            self.fail(find_speech()("is_a_folder", value=value), param, ctx)
+        return file
+
+
 DATE = Day()
 PORT = Port()
+FILE = File()
 
 
 @contextmanager

@@ -12,10 +12,9 @@ from gazelle_sync.translations import Speech
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="As JSON, and not as Markdown.")
+@click.option("--json", "as_json", is_flag=True)
 @configured
 def describe(settings: Settings, say: Speech, as_json: bool) -> None:
-    """Prints what tables, views and columns mean, with examples: for an assistant. Asks nobody."""
     from gazelle_sync.cli.description import build, render  # noqa: PLC0415
 
     told = build(settings.zone, settings.tables)

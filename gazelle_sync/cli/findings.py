@@ -26,7 +26,9 @@ RECORDS_SCHEMA = "dagster"
 # Seconds. Tokens are renewed five minutes before they expire, and schedules go by the minute.
 MOST_SKEW = 60.0
 # What Gazelle may say of who asks, and of the account.
-STANDING = ("check_asking", "check_parked", "check_maintenance")
+STANDING = ("check_asking", "check_parked", "check_maintenance", "check_currency")
+# How many parts a unit of a currency has, where views say amounts.
+PARTS = 100
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def examine(settings: Settings, say: Speech) -> Iterator[Finding]:
     for what, look in (
         ("check_clock", examination.check_clock),
         ("check_connection", examination.check_connection),
-        ("check_privileges", lambda: warehouse.check_privileges(examination.engine)),
+        ("check_privileges", lambda: warehouse.check_privileges(examination.engine, zone=settings.zone)),
         ("check_tables", examination.check_tables),
         ("check_row_security", examination.check_row_security),
         ("check_readers", examination.check_readers),
@@ -103,7 +105,7 @@ class Examination:
             client.execute("a first question", "query check { __typename }", {})
         finally:
             client.close()
-        check_skew("Gazelle", client.clock_ahead)
+        check_skew("gazelle", client.clock_ahead, self.say)
         if not (self.settings.embedded or self.settings.api_key):
             self.check_token_lasts()
         return "sandbox" if self.settings.embedded else self.settings.base_url
@@ -124,7 +126,7 @@ class Examination:
         return f"{asked.company_name} ({asked.company_id}), {asked.access}"
 
     def look_at_standing(self) -> Iterator[Finding]:
-        """Who asks, whether the account is parked, and what maintenance is announced."""
+        """Who asks, whether the account is parked, what maintenance is announced, and what amounts are in."""
         client = connections.make_client(replace(self.settings, patience=PATIENCE), patience=PATIENCE)
         try:
             seen = read_standing(client)
@@ -142,13 +144,17 @@ class Examination:
         told = announced if seen.maintenance or seen.maintenance_at else self.say("no_maintenance")
         is_told = None if seen.maintenance is None else True
         yield Finding(self.say("check_maintenance"), is_told, told if is_told else untold)
+        name = "currency_in_hundredths" if seen.divisor == PARTS else "currency_in_other_parts"
+        told = self.say(name, currency=seen.currency or "?", divisor=seen.divisor)
+        is_told = None if seen.divisor is None else seen.divisor == PARTS
+        yield Finding(self.say("check_currency"), is_told, untold if is_told is None else told)
 
     def check_token_lasts(self) -> None:
         if not connections.make_oauth(self.settings, connections.make_transport(self.settings)).lasts():
             raise Misconfigured(self.say("token_does_not_last"))
 
     def check_clock(self) -> str:
-        check_skew("the database", warehouse.measure_clock(self.engine))
+        check_skew("database", warehouse.measure_clock(self.engine), self.say)
         return self.say("in_step")
 
     def check_connection(self) -> str:
@@ -157,13 +163,16 @@ class Examination:
 
     def check_tables(self) -> str:
         """What a sync would add is no fault; what somebody made different is."""
-        warehouse.check_column_types(self.engine)
+        kept = warehouse.check_column_types(self.engine, zone=self.settings.zone)
         warehouse.check_leftovers(self.engine)
-        lacking = warehouse.list_missing(self.engine, zone=self.settings.zone)
-        if not lacking:
-            return self.say("as_declared")
+        left_out = {self.say("view_named", what=name) for names in kept.values() for name in names}
+        missing = warehouse.list_missing(self.engine, zone=self.settings.zone)
+        lacking = [each for each in missing if each not in left_out]
         shown = ", ".join(lacking[:3]) + ("…" if len(lacking) > 3 else "")
-        return self.say("to_be_added", count=len(lacking), what=shown)
+        # What was compared already, no sync looks for: a view that can't be made costs no comparison every night.
+        key = "left_out_of_it" if warehouse.is_compared(self.engine, zone=self.settings.zone) else "to_be_added"
+        told = self.say(key, count=len(lacking), what=shown) if lacking else self.say("as_declared")
+        return ". ".join([told, *kept])
 
     def check_row_security(self) -> str:
         count = warehouse.check_row_security(self.engine)
@@ -191,11 +200,8 @@ class Examination:
         return self.say("direct")
 
 
-def check_skew(whose: str, ahead: float | None) -> None:
+def check_skew(whose: str, ahead: float | None, say: Speech) -> None:
     """Raises `Misconfigured` when the other's clock is too many seconds ahead, or behind."""
     if ahead is not None and abs(ahead) > MOST_SKEW:
-        direction = "behind" if ahead > 0 else "ahead of"
-        raise Misconfigured(
-            f"This machine's clock is {abs(ahead):.0f} s {direction} {whose}'s, so tokens expire unnoticed "
-            "and times are wrong. Set it by the network: timedatectl set-ntp true"
-        )
+        direction = "clock_behind" if ahead > 0 else "clock_ahead"
+        raise Misconfigured(say(direction, seconds=f"{abs(ahead):.0f}", whose=say(f"clock_of_{whose}")))

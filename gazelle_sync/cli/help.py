@@ -1,4 +1,4 @@
-"""What `--help` says, in the reader's language: click's classes, with texts from `translations`.
+"""What `--help` says, and what is refused, in the reader's language: click's own words, with texts from `translations`.
 
 Keep out: what a command does, and the sentences themselves.
 """
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
+from click import core, exceptions, parser
 
 from gazelle_sync.environment.settings import Misconfigured, load_files, parse_language
 from gazelle_sync.translations import TEXTS, Speech
@@ -28,6 +29,10 @@ PLACES = {
     "dev host": "address",
     "psql arguments": "arguments",
 }
+
+
+# click's own sentences, which it looks up in a catalogue: English → its name in `TEXTS`.
+SENTENCES = {english: name for name, (english, _) in TEXTS.items() if name.startswith("click_")}
 
 
 class Formatter(click.HelpFormatter):
@@ -56,6 +61,7 @@ class Group(click.Group):
 
     def make_context(self, *args: Any, **options: Any) -> click.Context:
         translate(self, find_speech())
+        translate_sentences()
         return super().make_context(*args, **options)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -70,6 +76,23 @@ def find_speech() -> Speech:
         return Speech(parse_language(os.environ.get("GAZELLE_SYNC_LANG", "")))
     except Misconfigured:
         return Speech("en")
+
+
+def translate_sentences() -> None:
+    """What click says of what was typed. One that is not known here stays as click has it."""
+    for module in (core, exceptions, parser):
+        for name, lookup in (("_", find_sentence), ("ngettext", find_sentence_of_number)):
+            if hasattr(module, name):
+                setattr(module, name, lookup)
+
+
+def find_sentence(english: str) -> str:
+    name = SENTENCES.get(english)
+    return find_speech().pattern(name) if name else english
+
+
+def find_sentence_of_number(one: str, many: str, count: int) -> str:
+    return find_sentence(one if count == 1 else many)
 
 
 def translate(group: click.Group, say: Speech) -> None:

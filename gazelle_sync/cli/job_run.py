@@ -30,6 +30,7 @@ from gazelle_sync.environment.account import AnotherAccount
 from gazelle_sync.environment.settings import Misconfigured
 from gazelle_sync.jobs import LOCATION, NIGHTLY_AT, READ_TAG, SYNC, due_tags, nightly_tags
 from gazelle_sync.monitoring import freshness
+from gazelle_sync.monitoring.failed_checks import FailedCheck, leave_out_told, list_failed
 from gazelle_sync.monitoring.incidents import is_caused_by, is_interruption, make_watcher, reason_of_event, table_of
 from gazelle_sync.monitoring.records import forget_old_runs
 from gazelle_sync.monitoring.under_way import mark_under_way
@@ -54,7 +55,8 @@ class Outcome:
     `unknown` are tables that failed before a line could be written, or whose line can't be read. A failure is the
     reason, by the table or the job that failed. Where the log can't be read, the lines are Dagster's records of it.
 
-    `not_looked_at` is why what there is to tell people of could not be found out, None when it was.
+    `failed_checks` are those that no line of the log has told of. `not_looked_at` is why what there is to tell people
+    of could not be found out, None when it was.
     """
 
     success: bool
@@ -64,6 +66,7 @@ class Outcome:
     failures: dict[str, str]
     interrupted: bool = False
     not_looked_at: str | None = None
+    failed_checks: Sequence[FailedCheck] = ()
 
 
 def find_due(tables: Sequence[str], *, full: bool, days: tuple[date, date] | None) -> Due:
@@ -181,6 +184,9 @@ def run_job(due: Due, *, read: str, nightly: bool, allow_mass_delete: bool) -> O
         failures={about: why for about, why in failures.items() if logged.get(about) != "error"},
         interrupted=any(is_interruption(event) for event in failed),
         not_looked_at=not_looked_at,
+        failed_checks=leave_out_told(
+            list_failed(result.get_asset_check_evaluations()), {line["table_name"]: line["error"] for line in log}
+        ),
     )
 
 

@@ -15,8 +15,8 @@ PATIENCE = 10.0
 
 
 @click.command()
-@click.option("--search", is_flag=True, help="Also indexes for searching in texts; says what they cost.")
-@click.option("--accept-readers", is_flag=True, help="Add personal columns also to tables that the public may read.")
+@click.option("--search", is_flag=True)
+@click.option("--accept-readers", is_flag=True)
 @configured
 def migrate(settings: Settings, say: Speech, search: bool, accept_readers: bool) -> None:
     from gazelle_sync import warehouse  # noqa: PLC0415
@@ -36,12 +36,12 @@ def migrate(settings: Settings, say: Speech, search: bool, accept_readers: bool)
     if not done:
         click.echo(say("nothing_to_add"))
     for index in warehouse.add_search(engine) if search else ():
-        megabytes = f"{index.bytes / 1e6:.1f}"
+        megabytes = say.number(index.bytes / 1e6, 1)
         columns = ", ".join(index.columns)
         if index.seconds is None:
             click.echo(say("search_is_there", table=index.table, columns=columns, megabytes=megabytes))
         else:
-            seconds = f"{index.seconds:.1f}"
+            seconds = say.number(index.seconds, 1)
             click.echo(
                 say("search_added", table=index.table, columns=columns, megabytes=megabytes, seconds=seconds)
                 + " "

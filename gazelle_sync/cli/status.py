@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Column, Table
 
-from gazelle_sync.cli.command import configured, make_screen, started_in
+from gazelle_sync.cli.command import FILE, configured, make_screen, started_in
 from gazelle_sync.environment.settings import Misconfigured, Settings
 from gazelle_sync.translations import Speech
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--html", "file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--html", "file", type=FILE)
 @configured
 def status(settings: Settings, say: Speech, file: Path | None) -> None:
     from gazelle_sync.environment import connections  # noqa: PLC0415
@@ -46,7 +46,9 @@ def status(settings: Settings, say: Speech, file: Path | None) -> None:
     for state in seen.tables:
         if state.error:
             style = "red" if state.status == "error" else "yellow"
-            console.print(f"{state.table}: {state.error}", markup=False, style=style)
+            console.print(f"{state.table}{say('colon')}{state.error}", markup=False, style=style)
+    for check in seen.failed_checks:
+        console.print(f"{check.table}{say('colon')}{check.text}", markup=False, style="yellow")
     if seen.runs:
         console.print("\n" + say("recent_runs", count=len(seen.runs)), style="bold")
     for run in seen.runs:
@@ -62,7 +64,7 @@ def status(settings: Settings, say: Speech, file: Path | None) -> None:
     if seen.rejects:
         console.print("\n" + say("open_rejects", count=len(seen.rejects)), style="bold")
     for reject in seen.rejects:
-        console.print(f"{reject.table} {reject.external_id}: {reject.reason}", markup=False)
+        console.print(f"{reject.table} {reject.external_id}{say('colon')}{reject.reason}", markup=False)
 
 
 def make_table(seen: Status, settings: Settings, say: Speech) -> Table:

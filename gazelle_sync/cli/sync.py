@@ -72,7 +72,7 @@ def sync(
             nightly = plain and not is_by_hand
             outcome = job_run.run_job(due, read=read, nightly=nightly, allow_mass_delete=allow_mass_delete)
         show_outcome(console, outcome, say)
-        warned = any(line["status"] == "warning" for line in outcome.log)
+        warned = bool(outcome.failed_checks) or any(line["status"] == "warning" for line in outcome.log)
         ended = "failed" if not outcome.success else "done_with_warnings" if warned else "done"
         console.print(say(ended, time=say.duration(time.monotonic() - began)))
         # A cron's log needs no advice.
@@ -117,7 +117,9 @@ def show_outcome(console: Console, outcome: Outcome, say: Speech) -> None:
         if line["filled"]:
             console.print(say("filled_rows", table=line["table_name"], filled=line["filled"]))
     for (why, style), names in group_reasons(outcome).items():
-        console.print(f"{', '.join(names)}: {why}", markup=False, style=style)
+        console.print(f"{', '.join(names)}{say('colon')}{why}", markup=False, style=style)
+    for check in outcome.failed_checks:
+        console.print(f"{check.table}{say('colon')}{check.text}", markup=False, style="yellow")
     if outcome.not_looked_at:
         console.print(say("not_looked_at", why=outcome.not_looked_at), markup=False, style="yellow")
 

@@ -162,7 +162,7 @@ def make_table(trial: AccountTrial, say: Speech) -> Grid:
     outcomes = trial.outcomes
     nightly = sum((outcome.nightly for outcome in outcomes if outcome.nightly), Cost(0, 0.0))
     full = sum((outcome.full for outcome in outcomes if outcome.full), Cost(0, 0.0))
-    totals = ("", "", "", *tell_cost(nightly), *tell_cost(full))
+    totals = ("", "", "", *tell_cost(nightly, say), *tell_cost(full, say))
     grid.add_column(say("table"), say("in_all"), no_wrap=True)
     names = ("records", "page", "page_seconds", "night_requests", "night_minutes", "full_requests", "full_minutes")
     for name, total in zip(names, totals, strict=True):
@@ -174,12 +174,12 @@ def make_table(trial: AccountTrial, say: Speech) -> Grid:
             f"{mark} {outcome.table.name}",
             "" if outcome.records is None else f"{about}{outcome.records}",
             "" if outcome.page is None else str(outcome.page),
-            "" if outcome.seconds is None else f"{outcome.seconds:.2f}",
-            *tell_cost(outcome.nightly),
-            *tell_cost(outcome.full),
+            "" if outcome.seconds is None else say.number(outcome.seconds, 2),
+            *tell_cost(outcome.nightly, say),
+            *tell_cost(outcome.full, say),
         )
     return grid
 
 
-def tell_cost(cost: Cost | None) -> tuple[str, str]:
-    return ("", "") if cost is None else (str(cost.requests), f"{cost.seconds / 60:.1f}")
+def tell_cost(cost: Cost | None, say: Speech) -> tuple[str, str]:
+    return ("", "") if cost is None else (str(cost.requests), say.number(cost.seconds / 60, 1))

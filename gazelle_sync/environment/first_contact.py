@@ -34,5 +34,9 @@ def tell_differences(client: Client, tables: Iterable[Table]) -> None:
 def describe_difference(difference: Difference) -> str:
     """In one sentence, with the columns that it costs."""
     columns = ", ".join(difference.columns) or say("the_whole_table")
-    texts = {Kind.NULLABLE: "difference_null", Kind.TYPE: "difference_type"}
+    texts = {
+        Kind.NULLABLE: "difference_null",
+        Kind.TYPE: "difference_type",
+        Kind.NEW_VALUE: "difference_new_value",
+    }
     return say(texts.get(difference.kind, "difference_gone"), what=difference.name, columns=columns)

@@ -265,8 +265,11 @@ def check_choice(environ: Mapping[str, str]) -> None:
     if any(app) and not all(app):
         raise Misconfigured(say("app_half_set", missing="GAZELLE_CLIENT_SECRET" if app[0] else "GAZELLE_CLIENT_ID"))
     if not environ.get("SUPABASE_DB_URL"):
-        if project := re.match(r"https://(\w+)\.supabase\.co\b", environ.get("SUPABASE_URL", "")):
-            raise Misconfigured(say("database_of_old_service", project=project[1]))
+        if old := [name for name in ("SUPABASE_URL", "SUPABASE_KEY") if environ.get(name)]:
+            # The reference is not in an address of one's own.
+            project = re.match(r"https://(\w+)\.supabase\.co\b", environ.get("SUPABASE_URL", ""))
+            told = {"variables": ", ".join(old), "project": project[1] if project else "<project-ref>"}
+            raise Misconfigured(say("database_of_old_service", **told))
         raise Misconfigured(say("database_not_set"))
     if not environ.get("GAZELLE_API_KEY") and not all(app):
         raise Misconfigured(say("credentials_not_set"))

@@ -19,6 +19,7 @@ BESIDES = (
     "user { firstName lastName }",
     "company { isParked parkedReason }",
     "company { upcomingMaintenanceNotice { message startsAt } }",
+    "company { settings { localization { defaultCurrency { code divisor } } } }",
 )
 LANGUAGE = "settings { localization { defaultClientLocalization { locale } } } "
 ADMINISTRATOR = "ADMIN"
@@ -78,18 +79,20 @@ class Standing:
     """Who asks, and what lies ahead of the account; each is None where Gazelle does not say it.
 
     `parked` is why the account is parked, empty for one that is not. `maintenance` is what Gazelle announces, with
-    `maintenance_at` as it says it; both are empty when nothing is.
+    `maintenance_at` as it says it; both are empty when nothing is. Amounts are in `divisor` parts of the `currency`.
     """
 
     user: str | None
     parked: str | None
     maintenance: str | None
     maintenance_at: str | None
+    currency: str | None
+    divisor: int | None
 
 
 def read_standing(client: Client) -> Standing:
     """Raises `GazelleError` for what is no refusal."""
-    user, parked, notice = (ask_besides(client, part) for part in BESIDES)
+    user, parked, notice, money = (ask_besides(client, part) for part in BESIDES)
     person, company = user.get("user"), parked.get("company")
     announced = notice.get("company")
     names = [person.get(name) for name in ("firstName", "lastName")] if isinstance(person, dict) else []
@@ -98,11 +101,15 @@ def read_standing(client: Client) -> Standing:
     found = announced.get("upcomingMaintenanceNotice") if isinstance(announced, dict) else None
     told = found if isinstance(found, dict) else {}
     is_told = isinstance(announced, dict)
+    currency = find_below(money, "company", "settings", "localization", "defaultCurrency")
+    code, divisor = (currency.get(name) if isinstance(currency, dict) else None for name in ("code", "divisor"))
     return Standing(
         " ".join(name for name in names if isinstance(name, str) and name.strip()) or None,
         {True: str(reason or "?"), False: ""}.get(is_parked) if isinstance(is_parked, bool) else None,
         str(told.get("message") or "") if is_told else None,
         str(told.get("startsAt") or "") if is_told else None,
+        code if isinstance(code, str) and code else None,
+        divisor if isinstance(divisor, int) and not isinstance(divisor, bool) else None,
     )
 
 
@@ -115,7 +122,12 @@ def ask_besides(client: Client, part: str) -> dict[str, Any]:
 
 
 def find_locale(company: dict[str, Any]) -> str | None:
-    found: Any = company
-    for name in ("settings", "localization", "defaultClientLocalization", "locale"):
-        found = found.get(name) if isinstance(found, dict) else None
+    found = find_below(company, "settings", "localization", "defaultClientLocalization", "locale")
     return found if isinstance(found, str) and found else None
+
+
+def find_below(found: Any, *names: str) -> Any:
+    """What is at this path; None where something on it is not there."""
+    for name in names:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found

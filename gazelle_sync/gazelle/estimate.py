@@ -5,9 +5,13 @@ Keep out: asking for them (`trial`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gazelle_sync.gazelle.page_size import PageSize
+
+# Requests: the first page of the whole list, and its parts counted before and after.
+AROUND_PARTS = 3
 
 
 class Cost(NamedTuple):
@@ -52,7 +56,7 @@ def estimate(records: int, size: PageSize, speed: Speed, cap: int | None = None)
 
     The size of the pages is what `size` makes of such answers: it grows while they come quickly, as in a sync. `cap` is
     the most that is served whatever is asked for. Each page begins with the last record of the one before. What is
-    asked for by id, and a list that shifts, come on top; a long list that is read in parts takes less.
+    asked for by id, and a list that shifts, come on top.
     """
     cost, left = Cost(0, 0.0), records
     while True:
@@ -65,3 +69,19 @@ def estimate(records: int, size: PageSize, speed: Speed, cap: int | None = None)
         # The record that the next page begins with; of a page of one record, there is no overlap.
         left += served > 1
         size.note(asked, served, speed.answer(served))
+
+
+def estimate_parts(counts: Sequence[int], size: PageSize, speed: Speed, at_once: int, cap: int | None = None) -> Cost:
+    """What it costs to read a list in parts of so many records each, `at_once` of them under way, the longest first:
+
+    the longest of their turns, and never less than requests ÷ requests a second
+    """
+    free = speed._replace(pause=0.0)
+    turns = [0.0] * at_once
+    requests = AROUND_PARTS
+    for count in counts:
+        part = estimate(count, size, free, cap)
+        requests += part.requests
+        turns[turns.index(min(turns))] += part.seconds
+    around = AROUND_PARTS * free.latency
+    return Cost(requests, max(around + max(turns), requests * speed.pause))

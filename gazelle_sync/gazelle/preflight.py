@@ -26,6 +26,7 @@ from graphql import (
     GraphQLOutputType,
     GraphQLSchema,
     IntrospectionQuery,
+    ListValueNode,
     ObjectFieldNode,
     TypeInfo,
     TypeInfoVisitor,
@@ -60,13 +61,15 @@ class Kind(Enum):
     VARIABLE = "type"
     TYPE = "kind of value"
     NULLABLE = "null"
+    NEW_VALUE = "value that is new"
 
 
 @dataclass(frozen=True)
 class Difference:
     """Something that a table's queries use, and that the live API has not. `name` is as in the schema.
 
-    `columns` are the table's columns that it costs; none means that the table can't be read as it is declared.
+    `columns` are the table's columns that it costs; none means that the table can't be read as it is declared. Of a
+    `NEW_VALUE`, the API has more: a filter that named every value leaves out the records that have this one.
     """
 
     table: str
@@ -158,6 +161,17 @@ class Comparison(Visitor):
         named = get_named_type(expected) if expected else None
         if not self._unknown and isinstance(named, GraphQLEnumType) and node.value not in named.values:
             self._note(Kind.ENUM_VALUE, f"{named.name}.{node.value}", ())
+
+    def enter_list_value(self, node: ListValueNode, *_: object) -> None:
+        expected = self._info.get_input_type()
+        named = get_named_type(expected) if expected else None
+        if self._unknown or not isinstance(named, GraphQLEnumType):
+            return
+        known = self._published.type_map.get(named.name) if self._published else None
+        all_known = set(known.values) if isinstance(known, GraphQLEnumType) else set()
+        if all_known and all_known == {each.value for each in node.values if isinstance(each, EnumValueNode)}:
+            for value in named.values.keys() - all_known:
+                self._note(Kind.NEW_VALUE, f"{named.name}.{value}", ())
 
     def enter_variable_definition(self, node: VariableDefinitionNode, *_: object) -> None:
         if type_from_ast(self._schema, node.type) is None:

@@ -417,7 +417,7 @@ class Snapshot:
         try:
             nodes = [node for page in walk.pages() for node in page]
         except (WentAway, OtherRecord, Unanswered) as error:
-            self.doubts.append(f"{walk.where}: {error}")
+            self.doubts.append(f"{walk.where}{say('colon')}{error}")
             return None
         self._expect(read, walk.total)
         self._note_walk(walk)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from gazelle_sync.gazelle import parts, query
 from gazelle_sync.gazelle.client import Client
 from gazelle_sync.gazelle.errors import GazelleError, InvalidResponse, QueryRefused, Refused, Unanswered
-from gazelle_sync.gazelle.estimate import Cost, Speed, estimate, measure
+from gazelle_sync.gazelle.estimate import Cost, Speed, estimate, estimate_parts, measure
 from gazelle_sync.gazelle.gaps import do_without
 from gazelle_sync.gazelle.page_size import PageSize
 from gazelle_sync.gazelle.pages import Node, parse_page, start_in_thread
@@ -233,18 +233,21 @@ class Trial:
         levels = [[node for node in page.nodes if node is not None]]
         own, extra = self._descend(read, levels, speed)
 
-        def cost(totals: Sequence[int]) -> Cost:
+        def cost(totals: Sequence[int], scope: Scope) -> Cost:
             # As a sync will begin: with what was found here, and one size for all the lists.
             sizes = query.page_size(self.table, size.remembered())
             share = sum(totals) / max(len(page.nodes), 1)
             within = Cost(round(extra.requests * share), extra.seconds * share)
+            if found := self._divide(connection, sum(totals), scope, sizes.most):
+                lengths = [part.count for part in found]
+                return within + estimate_parts(lengths, sizes, speed, self._conditions.client.concurrent, cap)
             return sum((estimate(total, sizes, speed, cap) for total in totals), within)
 
         self.outcome.is_estimate = isinstance(read, Nested) and len(page.nodes) < sum(whole_totals)
         records = sum(whole_totals)
         if isinstance(read, Nested):
             records = round(own * records / max(len(page.nodes), 1))
-        self._note_costs(records, size.first, seconds, cost(totals), cost(whole_totals))
+        self._note_costs(records, size.first, seconds, cost(totals, nightly), cost(whole_totals, whole))
         return levels
 
     def _descend(self, read: Connection | Nested, levels: list[list[Node]], speed: Speed) -> tuple[int, Cost]:
@@ -287,6 +290,18 @@ class Trial:
         if len(read.levels) == 1:
             for text in query.nested_counts(self.table, read, self._conditions.nightly):
                 self._ask(text, {"first": 1, "after": None})
+
+    def _divide(self, connection: Connection, total: int, scope: Scope, page: int) -> list[parts.Part]:
+        """The parts that a sync will read a list in; none where it reads it in one piece."""
+        if not connection.parts or total < parts.LEAST_TO_CUT * page or self._conditions.client.concurrent == 1:
+            return []
+        pieces = parts.find_pieces(connection, scope)
+        with suppress(Refused, Unanswered, KeyError, TypeError):
+            some = [parts.narrow(connection, [piece]) for piece in pieces]
+            counted = self._ask(query.part_counts(self.table, connection, scope, some), {})
+            counts = {piece: counted[f"p{number}"]["totalCount"] for number, piece in enumerate(pieces)}
+            return parts.divide(connection, counts, page) if sum(counts.values()) == total else []
+        return []
 
     def _try_cut(self, read: Connection) -> None:
         """What a long list is cut by. A sync reads it in one piece where that is refused, and says so."""

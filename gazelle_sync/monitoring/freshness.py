@@ -13,6 +13,9 @@ FRESH_FOR = {Cadence.NIGHT: timedelta(hours=26), Cadence.WEEK: timedelta(days=8)
 # After this, a nightly run reads a weekly table too. Less than a week, so that a run each night reads it every seventh.
 DUE_AFTER = {Cadence.NIGHT: timedelta(0), Cadence.WEEK: timedelta(days=6, hours=12)}
 
+# The check that says so.
+CHECKS = {Cadence.NIGHT: "read_within_26_hours", Cadence.WEEK: "read_within_8_days"}
+
 
 def find_as_of(coverage: Coverage, today: date, *, proved: bool = True) -> datetime | None:
     """Since when all is known that a nightly run reads; None for a table that was never read whole.

@@ -20,6 +20,7 @@ from sqlalchemy.exc import OperationalError
 from gazelle_sync import warehouse
 from gazelle_sync.alerts import Alerts, Incident, Kind
 from gazelle_sync.jobs import NIGHTLY_TAG, SYNC
+from gazelle_sync.monitoring.failed_checks import tell_check
 from gazelle_sync.monitoring.freshness import find_as_of, is_fresh
 from gazelle_sync.monitoring.memory import KEPT, Memory, hold_memory
 from gazelle_sync.monitoring.under_way import find_left_runs
@@ -252,7 +253,7 @@ class Watcher:
             if evaluation.passed:
                 self._alerts.resolve(key, end_of(record))
             else:
-                found = "; ".join(
+                found = tell_check(evaluation.metadata) or "; ".join(
                     say("found", what=label(name), value=value.value)
                     for name, value in evaluation.metadata.items()
                     if value.value not in ("", None)

@@ -6,13 +6,14 @@ Keep out: where they come from (`warehouse.history`), and how they look (`status
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 
 from dagster import DagsterInstance
 from sqlalchemy import Engine
 
 from gazelle_sync import warehouse
+from gazelle_sync.monitoring.failed_checks import FailedCheck, find_failed_checks, leave_out_told
 from gazelle_sync.monitoring.freshness import is_fresh
 from gazelle_sync.monitoring.records import find_failed
 from gazelle_sync.tables import TABLES, Table
@@ -28,7 +29,8 @@ class Status:
 
     `account` is None where nothing was synced yet. `off` names the tables that are not read. `changes` are the last
     ones of the day that ends with the last run, with what is personal if `names` says so; `change_counts` is how many
-    there are, by table and kind. `refused` are the fields that Gazelle refuses at present.
+    there are, by table and kind. `refused` are the fields that Gazelle refuses at present. `failed_checks` are those
+    that no table's load has told of itself.
     """
 
     account: MirroredAccount | None
@@ -41,6 +43,7 @@ class Status:
     changes: list[Change]
     change_counts: dict[tuple[str, str], int]
     names: bool
+    failed_checks: list[FailedCheck] = field(default_factory=list)
 
 
 def read_status(
@@ -55,6 +58,7 @@ def read_status(
     last = max((each.finished_at for each in states if each.finished_at), default=datetime.now(timezone.utc))
     changes, _ = warehouse.read_changes(engine, tables, since=last - DAY, personal=names)
     coverage = warehouse.read_coverage(engine, tables)
+    checks = find_failed_checks(instance, tables) if instance else []
     return Status(
         warehouse.read_mirrored_account(engine),
         states,
@@ -66,4 +70,5 @@ def read_status(
         changes,
         warehouse.count_changes(engine, tables, last - DAY),
         names,
+        leave_out_told(checks, {each.table: each.error for each in states}),
     )

@@ -93,7 +93,8 @@ def find_answer(status: Status, zone: ZoneInfo, say: Speech, now: datetime, mome
     failed = [table for table in status.tables if table.status == "error"]
     stale = list_stale(status)
     warned = [table.table for table in status.tables if table.status == "warning"]
-    odd = list(dict.fromkeys([*warned, *(reject.table for reject in status.rejects)]))
+    rejected, checked = ([each.table for each in found] for found in (status.rejects, status.failed_checks))
+    odd = list(dict.fromkeys([*warned, *rejected, *checked]))
     if all(table.status is None for table in status.tables):
         return "warning", say("answer_never")
     if failed:
@@ -174,6 +175,10 @@ def show_problems(status: Status, say: Speech, moment: Moment) -> str:
     problems += [
         f"<li><strong>{escape(table.table)}</strong>{say('colon')}{escape(say('remedy_stale', table=table.table))}</li>"
         for table in list_stale(status)
+    ]
+    problems += [
+        f"<li><strong>{escape(each.table)}</strong>{say('colon')}{escape(each.text)}</li>"
+        for each in status.failed_checks
     ]
     rejects = [
         (

@@ -62,7 +62,11 @@ CLIENTS = Table(
         text("status", "status", "ACTIVE, INACTIVE, PROSPECT, NEW."),
         tags("tags", "Tags put on the client in Gazelle."),
         text("client_type", "clientType", "Kind of client, as the company names it."),
-        text("locale", "defaultClientLocalization.locale", "The language and region to use with the client."),
+        text(
+            "locale",
+            "defaultClientLocalization.locale",
+            "Language and region: the client's, else the preferred technician's, else the company's.",
+        ),
         text("lifecycle_state", "lifecycleState", "Where the client stands in the reminder cycle."),
         reference("preferred_technician", "preferredTechnicianId", "Who the client wants to come.", to="users"),
         text("personal_notes", "personalNotes", "Notes about the person.", personal=True),

@@ -121,9 +121,9 @@ def local_time(name: str, path: str, comment: str) -> Column:
     return Column(name, Type.LOCAL_TIME, (path,), comment)
 
 
-def texts(name: str, path: str, comment: str) -> Column:
+def texts(name: str, path: str, comment: str, *, personal: bool = False) -> Column:
     """A list of texts, which may be null."""
-    return Column(name, Type.TEXT_ARRAY, (path,), comment)
+    return Column(name, Type.TEXT_ARRAY, (path,), comment, personal=personal)
 
 
 def json(name: str, path: str, comment: str, *, fields: str = "", personal: bool = False) -> Column:

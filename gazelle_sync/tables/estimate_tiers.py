@@ -19,7 +19,9 @@ ESTIMATE_TIERS = Table(
         reference("estimate", "estimate.id", "The estimate that offers it.", to="estimates", required=True),
         reference("recommendation", "recommendation.id", "What is recommended.", to="recommendations"),
         integer("sequence_number", "sequenceNumber", "Its place in the estimate."),
-        boolean("is_primary", "isPrimary", "Whether it is the recommended one."),
+        boolean(
+            "is_primary", "isPrimary", "Whether it is the estimate's main one; what is recommended may be another."
+        ),
         text("notes", "notes", "Notes.", personal=True),
         integer("target_performance_level", "targetPerformanceLevel", "How well the piano would play, as graded."),
         boolean("allow_self_schedule", "allowSelfSchedule", "Whether the client may book it alone."),

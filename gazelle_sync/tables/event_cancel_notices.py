@@ -6,7 +6,8 @@ from gazelle_sync.tables.declaration import Connection, Group, ReadAgain, Table
 EVENT_CANCEL_NOTICES = Table(
     name="event_cancel_notices",
     comment="Notices that a client cancelled an appointment.",
-    read=Connection("allEventCancelNotices"),
+    # Which are listed when no status is named is not published; one that is not listed would be marked as deleted.
+    read=Connection("allEventCancelNotices", "status: [OPEN, DISMISSED, DELETED]"),
     deletion_proved_by=ReadAgain(),
     after=("appointments",),
     optional=True,

@@ -3,13 +3,8 @@
 from gazelle_sync.tables.columns import boolean, cents, date, integer, reference, several, stamps, tags, text, timestamp
 from gazelle_sync.tables.declaration import ARCHIVED_OR_NOT, ByDay, ById, Connection, Group, Table
 
-INVOICES_READ = Connection(
-    "allInvoices",
-    "sortBy: [CREATED_AT_ASC]",
-    each=ARCHIVED_OR_NOT,
-    parts=ByDay("filters.invoiceDateGet", "filters.invoiceDateLet"),
-)
-
+BY_DAY = ByDay("filters.invoiceDateGet", "filters.invoiceDateLet")
+INVOICES_READ = Connection("allInvoices", "sortBy: [CREATED_AT_ASC]", each=ARCHIVED_OR_NOT, parts=BY_DAY)
 ADDRESS = "company_name first_name last_name email phone street1 street2 municipality region postal_code country_code"
 
 INVOICES = Table(

@@ -36,7 +36,11 @@ PIANOS = Table(
         boolean("total_loss", "totalLoss", "Whether it is beyond repair."),
         text("use_type", "useType", "What it is used for."),
         integer("service_interval_months", "serviceIntervalMonths", "Months between two services."),
-        date("calculated_last_service", "calculatedLastService", "Last service, as Gazelle works it out."),
+        date(
+            "calculated_last_service",
+            "calculatedLastService",
+            "Last service, as Gazelle works it out: by appointments, by invoices if so set, or by hand.",
+        ),
         date("calculated_next_service", "calculatedNextService", "Next service due, as Gazelle works it out."),
         date("event_last_service", "eventLastService", "Last service by its appointments."),
         date("manual_last_service", "manualLastService", "Last service as typed in by hand."),
@@ -45,7 +49,11 @@ PIANOS = Table(
         text("player_make", "playerMake", "Player system: maker."),
         text("player_model", "playerModel", "Player system: model."),
         text("player_serial_number", "playerSerialNumber", "Player system: serial number."),
-        boolean("dampp_chaser_installed", "damppChaserInstalled", "Whether it has a humidity system."),
+        boolean(
+            "dampp_chaser_installed",
+            "damppChaserInstalled",
+            "Whether it has a humidity system (Dampp-Chaser, Piano Life Saver).",
+        ),
         text(
             "dampp_chaser_humidistat_model",
             "damppChaserHumidistatModel",

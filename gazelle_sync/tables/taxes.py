@@ -13,7 +13,7 @@ TAXES = Table(
     example="SELECT name, rate FROM gazelle.taxes WHERE active_or_historical = 'ACTIVE' AND deleted_at IS NULL",
     columns=(
         text("name", "name", "What it is called."),
-        integer("rate", "rate", "Its rate, as Gazelle writes it."),
+        integer("rate", "rate", "Its rate, as Gazelle writes it: believed to be thousandths of a percent."),
         boolean("default", "default", "Whether it is added unless told otherwise."),
         text("active_or_historical", "activeOrHistorical", "ACTIVE or HISTORICAL."),
     ),

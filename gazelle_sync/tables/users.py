@@ -12,7 +12,7 @@ USERS = Table(
     columns=(
         text("first_name", "firstName", "First name.", personal=True),
         text("last_name", "lastName", "Last name.", personal=True),
-        text("email", "email", "The address the user signs in with.", personal=True),
+        text("email", "email", "E-mail.", personal=True),
         text("status", "status", "ACTIVE or INACTIVE."),
         text("timezone", "timezone", "The user's own time zone (IANA name)."),
         boolean("is_schedulable", "isSchedulable", "Whether appointments can be given to this user."),

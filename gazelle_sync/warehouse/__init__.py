@@ -25,7 +25,7 @@ from gazelle_sync.warehouse.history import (
 )
 from gazelle_sync.warehouse.leftovers import check_leftovers
 from gazelle_sync.warehouse.load import load, scope_of
-from gazelle_sync.warehouse.migrations import list_missing, migrate, prepare, with_what_lacks
+from gazelle_sync.warehouse.migrations import is_compared, list_missing, migrate, prepare, with_what_lacks
 from gazelle_sync.warehouse.new_columns import read_unfilled
 from gazelle_sync.warehouse.preflight import (
     check_column_types,
@@ -40,7 +40,7 @@ from gazelle_sync.warehouse.preflight import (
 )
 from gazelle_sync.warehouse.read import read, read_last_day, read_sample
 from gazelle_sync.warehouse.report import LoadReport
-from gazelle_sync.warehouse.row_checks import RowCheck, count_rows_in_scope, row_checks, run_checks
+from gazelle_sync.warehouse.row_checks import RowCheck, RowCheckResult, count_rows_in_scope, row_checks, run_checks
 from gazelle_sync.warehouse.schema import SCHEMA
 from gazelle_sync.warehouse.scope import describe_scope
 from gazelle_sync.warehouse.search import SearchIndex, add_search
@@ -62,6 +62,7 @@ __all__ = [
     "Reading",
     "RefusedField",
     "RowCheck",
+    "RowCheckResult",
     "RunLine",
     "SearchIndex",
     "TableStatus",
@@ -87,6 +88,7 @@ __all__ = [
     "describe_scope",
     "detect_pooler",
     "has_table",
+    "is_compared",
     "list_missing",
     "load",
     "make_schema",

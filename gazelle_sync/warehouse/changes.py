@@ -20,7 +20,7 @@ NOTE_DIFFERENCE = """
 INSERT INTO gazelle.row_changes (run_id, table_name, external_id, change, changed)
 SELECT %(run_id)s, %(table)s, {s_key_text}, s."to do", coalesce(
     (SELECT jsonb_object_agg(o.key, jsonb_build_array(o.value, n.value))
-     FROM jsonb_each(to_jsonb(t.*) || {t_timestamps}) o JOIN jsonb_each(to_jsonb(s.*)) n ON n.key = o.key
+     FROM jsonb_each(to_jsonb(t.*) || {t_otherwise}) o JOIN jsonb_each(to_jsonb(s.*)) n ON n.key = o.key
      WHERE s."to do" <> 'insert' AND o.key <> ALL({only_new}) AND o.value IS DISTINCT FROM n.value
        -- The row was not written since that column is there: what fills it was so before.
        AND (t.synced_at < (%(new_columns)s::jsonb ->> o.key)::timestamptz) IS NOT TRUE), '{{}}')

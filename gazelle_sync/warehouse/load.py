@@ -236,6 +236,7 @@ class Load:
         assert self.read_from is not None
         with transaction(self.engine) as cursor:
             standing = lock_and_look(cursor, self.table, self.read_from)
+            self.target = Target(self.table, self.tables.get(self.table.name), standing.types)
             report = self.begin_report()
             if overtaken := [load for load in standing.later if load.covers(report.scope)]:
                 return self.give_way(cursor, report, overtaken[0])
@@ -321,7 +322,7 @@ class Load:
                 )
             )
         if unproved := self.source.unproved:
-            shown = "; ".join(f"{key}: {why}" for key, why in list(unproved.items())[:3])
+            shown = "; ".join(f"{key}{say('colon')}{why}" for key, why in list(unproved.items())[:3])
             report.warnings.append(say("unproved", count=len(unproved), shown=shown))
         return report
 
@@ -384,7 +385,7 @@ class Load:
         noted = rejects.note_rejects(cursor, self.table.name, self.source.rejects)
         report.rejected = len(noted)
         if noted:
-            shown = "; ".join(f"{key}: {reason}" for key, reason in list(noted.items())[:3])
+            shown = "; ".join(f"{key}{say('colon')}{reason}" for key, reason in list(noted.items())[:3])
             if len(noted) > 3:
                 shown = say("and_more_rejects", shown=shown, more=len(noted) - 3)
             report.warnings.append(say("rejected_records", count=len(noted), shown=shown))

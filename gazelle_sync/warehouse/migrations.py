@@ -32,12 +32,13 @@ from sqlalchemy.exc import DBAPIError
 from gazelle_sync.tables import TABLES, Table
 from gazelle_sync.translations import say
 from gazelle_sync.warehouse import new_columns
+from gazelle_sync.warehouse.column_types import COLUMNS, WITH_ZONE, list_otherwise
 from gazelle_sync.warehouse.connection import NotThere, WarehouseError, fetch, transaction, with_retries
 from gazelle_sync.warehouse.exposure import refuse_to_publish
 from gazelle_sync.warehouse.locks import MIGRATION
 from gazelle_sync.warehouse.protection import protect, read_roles
 from gazelle_sync.warehouse.schema import SCHEMA, built_late, metadata
-from gazelle_sync.warehouse.view_migrations import list_lacking_views, replace_views
+from gazelle_sync.warehouse.view_migrations import list_lacking_views, list_views_to_replace, replace_views
 from gazelle_sync.warehouse.views import VIEWS
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ T = TypeVar("T")
 SIGNATURE = "gazelle-sync "
 
 # What decides how declarations become a database.
-CODE = ("schema.py", "migrations.py", "protection.py", "view_migrations.py")
+CODE = ("schema.py", "migrations.py", "protection.py", "view_migrations.py", "column_types.py")
 
 # The default of GAZELLE_TIMEZONE.
 DEFAULT_ZONE = ZoneInfo("America/Toronto")
@@ -171,7 +172,7 @@ def prepare(
     declarations, found nothing to add: the schema's comment says so. Raises `WarehouseError`.
     """
     fingerprint = take_fingerprint(tables, zone)
-    ((noted,),) = fetch(engine, "SELECT obj_description(to_regnamespace('gazelle'), 'pg_namespace')", {})[1]
+    noted = read_fingerprint(engine)
     if noted == fingerprint and not compare:
         return
     added = migrate(engine, tables, loads_follow=True, zone=zone)
@@ -179,6 +180,19 @@ def prepare(
     # lists it, and the command `migrate` makes it. A comment that somebody else made is theirs.
     if not added and noted != fingerprint and (noted is None or noted.startswith(SIGNATURE)):
         with_retries(lambda: note_fingerprint(engine, fingerprint), say("preparing_the_tables"))
+
+
+def is_compared(
+    engine: sa.Engine, tables: Mapping[str, Table] = TABLES, *, zone: ZoneInfo | None = DEFAULT_ZONE
+) -> bool:
+    """Whether a sync would not look for what is missing, as an earlier one found nothing to add."""
+    return read_fingerprint(engine) == take_fingerprint(tables, zone)
+
+
+def read_fingerprint(engine: sa.Engine) -> str | None:
+    """What the schema's comment tells of the last comparison. Raises `WarehouseError`."""
+    ((noted,),) = fetch(engine, "SELECT obj_description(to_regnamespace('gazelle'), 'pg_namespace')", {})[1]
+    return None if noted is None else str(noted)
 
 
 def take_fingerprint(tables: Mapping[str, Table], zone: ZoneInfo | None) -> str:
@@ -296,16 +310,23 @@ def list_missing(
         return [*map(describe_addition, added), *list_lacking_views(connection, zone)]
 
 
-def list_altered(engine: sa.Engine, tables: Mapping[str, Table] = TABLES) -> list[str]:
-    """The tables that are there and that a sync would alter before it loads, which only their owner may."""
+def list_altered(
+    engine: sa.Engine, tables: Mapping[str, Table] = TABLES, *, zone: ZoneInfo | None = DEFAULT_ZONE
+) -> tuple[set[str], set[str]]:
+    """The tables and views that are there and that a sync would alter, also with first rows, which only their owner
+    may; and the tables that it would let others refer to, which takes a right."""
     shape = metadata(tables)
     with engine.connect() as connection:
-        missing = find_missing(shape, make_context(connection), True)
-        made = {each.table_name for each in missing if isinstance(each, ops.CreateTableOp)}
-        altered = {
-            each.source_table if isinstance(each, ops.CreateForeignKeyOp) else each.table_name for each in missing
-        }
-        return sorted({*altered, *(fit.table for fit in find_fits(shape, connection))} - made)
+        missing = find_missing(shape, make_context(connection), False)
+        fitted = {fit.table for fit in find_fits(shape, connection)}
+        unproved = {table for table, _ in connection.execute(sa.text(UNPROVED_KEYS))}
+        views = list_views_to_replace(connection, zone)
+    made = {each.table_name for each in missing if isinstance(each, ops.CreateTableOp)}
+    altered = {each.source_table if isinstance(each, ops.CreateForeignKeyOp) else each.table_name for each in missing}
+    referred = {each.referent_table for each in missing if isinstance(each, ops.CreateForeignKeyOp)}
+    for name in made:
+        referred.update(key.referred_table.name for key in shape.tables[f"{SCHEMA}.{name}"].foreign_key_constraints)
+    return {*altered, *fitted, *unproved, *views} - made, referred - made
 
 
 def make_context(connection: sa.Connection) -> MigrationContext:
@@ -406,7 +427,11 @@ def fit_for_old_rows(addition: Any) -> Iterator[None]:
         # Rows of the old service are records, not placeholders. A default that is there when a column is added fills
         # old rows without writing them (PostgreSQL manual, ALTER TABLE, Notes).
         addition.column.server_default = sa.DefaultClause(sa.text("now()"))
-        yield
+        try:
+            yield
+        finally:
+            # The column is the declared shape's, of which other tables are made.
+            addition.column.server_default = None
     elif isinstance(addition, ops.AddColumnOp) and addition.column.server_default is None:
         declared, addition.column.nullable = addition.column.nullable, True
         try:
@@ -463,6 +488,8 @@ class Fit:
 def find_fits(shape: sa.MetaData, connection: sa.Connection) -> Iterator[Fit]:
     """All that is to be fitted, of tables with their rows, ids and foreign columns."""
     found = sa.inspect(connection).get_multi_columns(schema=SCHEMA)
+    otherwise = list_otherwise(connection.execute(sa.text(COLUMNS)), shape)
+    widened = {(each.table, each.column): each.widened for each in otherwise}
     preparer = connection.dialect.identifier_preparer
     for table in sorted(shape.tables.values(), key=lambda table: table.name):
         there = {column["name"]: column for column in found.get((SCHEMA, table.name), ())}
@@ -473,11 +500,10 @@ def find_fits(shape: sa.MetaData, connection: sa.Connection) -> Iterator[Fit]:
                 continue
             name = preparer.quote(column.name)
             of = f"{table.name}.{column.name}"
-            old_type = old["type"]
-            if isinstance(column.type, sa.DateTime) and isinstance(old_type, sa.DateTime) and not old_type.timezone:
+            if type_ := widened.get((table.name, column.name)):
                 # Where the session's time zone is UTC, no row is written (PostgreSQL 12, release notes).
-                alter = f"ALTER TABLE {quoted} ALTER {name} TYPE timestamptz"
-                yield Fit(table.name, None, [alter], say("time_zone_of", what=of))
+                text = say("time_zone_of", what=of) if type_ == WITH_ZONE else say("type_of", type=type_, what=of)
+                yield Fit(table.name, None, [f"ALTER TABLE {quoted} ALTER {name} TYPE {type_}"], text)
             if not column.nullable and old["nullable"]:
                 filler = column.info.get("placeholder")
                 default = [f"ALTER TABLE {quoted} ALTER {name} SET DEFAULT {filler}"] if column.server_default else []

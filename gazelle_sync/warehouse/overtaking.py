@@ -27,6 +27,9 @@ SELECT 'load', run_id, scope, started_at FROM gazelle.sync_log
 WHERE table_name = %(name)s AND proved AND finished_at > %(read_from)s AND started_at > %(read_from)s
 UNION ALL
 SELECT 'column', column_name, NULL, added_at FROM gazelle.new_columns WHERE table_name = %(name)s
+UNION ALL
+SELECT 'type', attname, format_type(atttypid, atttypmod), NULL FROM pg_attribute
+WHERE attrelid = to_regclass('gazelle.' || %(name)s) AND attnum > 0 AND NOT attisdropped
 """
 
 
@@ -50,12 +53,14 @@ class LaterLoad:
 class Standing:
     """What holds of a table once it is this load's turn to write: `at`, by the database's clock.
 
-    `new_columns` says since when a column is there that was not yet filled for all rows, see `new_columns`.
+    `new_columns` says since when a column is there that was not yet filled for all rows, see `new_columns`; `types`, of
+    which type each column is.
     """
 
     at: datetime
     later: Sequence[LaterLoad]
     new_columns: Mapping[str, datetime]
+    types: Mapping[str, str]
 
 
 def lock_and_look(cursor: Cursor, table: Table, read_from: datetime) -> Standing:
@@ -69,6 +74,7 @@ def lock_and_look(cursor: Cursor, table: Table, read_from: datetime) -> Standing
         at=next(at for kind, _, _, at in rows if kind == "now"),
         later=[LaterLoad(run_id, scope, at) for kind, run_id, scope, at in rows if kind == "load"],
         new_columns={column: at for kind, column, _, at in rows if kind == "column"},
+        types={column: type_ for kind, column, type_, _ in rows if kind == "type"},
     )
 
 

@@ -6,37 +6,49 @@ A fault is a `WarehouseError` that ends with the statement that mends it. Keep o
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
 from sqlalchemy import Engine
-from sqlalchemy.dialects import postgresql as pg
 
 from gazelle_sync.tables import TABLES, Table
 from gazelle_sync.translations import say
+from gazelle_sync.warehouse.column_types import (
+    Dependent,
+    Otherwise,
+    find_dependents,
+    find_otherwise,
+    is_as_good,
+    mend,
+    take_base,
+)
 from gazelle_sync.warehouse.connection import WarehouseError, describe_error, fetch, transaction, with_retries
-from gazelle_sync.warehouse.migrations import list_altered
-from gazelle_sync.warehouse.schema import AS_GOOD, OWNER_ONLY, SCHEMA, metadata
-
-# A sync converts these by itself, and reads them as UTC where a view keeps it from that.
-CONVERTED = {"timestamp with time zone": {"timestamp without time zone"}}
+from gazelle_sync.warehouse.migrations import DEFAULT_ZONE, is_compared
+from gazelle_sync.warehouse.rights import check_rights
+from gazelle_sync.warehouse.schema import OWNER_ONLY, SCHEMA, metadata
+from gazelle_sync.warehouse.views import VIEWS
 
 
 def check_server(engine: Engine) -> str:
     """The server's version. Raises `WarehouseError` when it can't be reached, is too old, or can't hold every text."""
-    (version, number, encoding), *_ = fetch_once(
+    (version, number, encoding, template), *_ = fetch_once(
         engine,
         "SELECT current_setting('server_version'), current_setting('server_version_num')::int, "
-        "current_setting('server_encoding')",
+        "current_setting('server_encoding'), (SELECT pg_encoding_to_char(encoding) FROM pg_database "
+        "WHERE datname = 'template0')",
     )
     if number < 150000:
         raise WarehouseError(say("server_too_old", version=version))
     if encoding != "UTF8":
-        mending = "CREATE DATABASE gazelle ENCODING 'UTF8' TEMPLATE template0;"
+        # A template's locale goes with its encoding; that of C goes with each.
+        locale = "" if template == "UTF8" else " LOCALE 'C'"
+        mending = f"CREATE DATABASE gazelle ENCODING 'UTF8'{locale} TEMPLATE template0;"
         raise WarehouseError(say("database_not_utf8", encoding=encoding, mending=mending))
     return f"PostgreSQL {version}"
 
@@ -88,61 +100,31 @@ def read_process_id(connection: Connection) -> int:
         return int((cursor.fetchone() or (0,))[0])
 
 
-def check_privileges(engine: Engine) -> str:
+def check_privileges(
+    engine: Engine, tables: Mapping[str, Table] = TABLES, *, zone: ZoneInfo | None = DEFAULT_ZONE
+) -> str:
     """The role that the sync uses. Raises `WarehouseError` with the rights that it lacks."""
-    (role, database, schema, may_create, may_stage, closed, hidden), *_ = fetch_once(
+    (role, database, schema, may_create, may_stage), *_ = fetch_once(
         engine,
         """
         SELECT quote_ident(current_user), quote_ident(current_database()), to_regnamespace('gazelle')::text,
                CASE WHEN to_regnamespace('gazelle') IS NULL
                     THEN has_database_privilege(current_database(), 'CREATE')
                     ELSE has_schema_privilege('gazelle', 'USAGE') AND has_schema_privilege('gazelle', 'CREATE') END,
-               has_database_privilege(current_database(), 'TEMPORARY'),
-               ARRAY(SELECT format('%%I', relname) FROM pg_class
-                     WHERE relnamespace = to_regnamespace('gazelle') AND relkind = 'r' AND relname = ANY (%(ours)s)
-                       AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
-                                AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))
-                     ORDER BY 1),
-               ARRAY(SELECT format('%%I', relname) FROM pg_class
-                     WHERE relnamespace = to_regnamespace('gazelle') AND relkind = 'r' AND relname = ANY (%(ours)s)
-                       AND NOT pg_has_role(relowner, 'USAGE') AND relrowsecurity
-                       AND NOT (SELECT rolbypassrls OR rolsuper FROM pg_roles WHERE rolname = current_user)
-                     ORDER BY 1)
+               has_database_privilege(current_database(), 'TEMPORARY')
         """,
-        {"ours": own_tables(TABLES)},
     )
     if not may_create:
-        what = f"USAGE, CREATE ON SCHEMA {schema}" if schema else f"CREATE ON DATABASE {database}"
-        raise WarehouseError(say("may_not_create", role=role, mending=f"GRANT {what} TO {role};"))
+        # Who owns the database need not be there: Supabase's `postgres` may make schemas, and pass no such right on.
+        made = f"GRANT {role} TO CURRENT_USER; CREATE SCHEMA gazelle AUTHORIZATION {role};"
+        mending = f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {role};" if schema else made
+        raise WarehouseError(say("may_not_create", role=role, mending=mending))
     if not may_stage:
         mending = f"GRANT TEMPORARY ON DATABASE {database} TO {role};"
         raise WarehouseError(say("may_not_stage", role=role, mending=mending))
-    if closed:
-        mending = f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA gazelle TO {role};"
-        raise WarehouseError(say("may_not_write", role=role, tables=", ".join(closed), mending=mending))
-    if hidden:
-        mending = repeat_statement("ALTER TABLE gazelle.{} OWNER TO " + role, hidden)
-        raise WarehouseError(say("rows_hidden", role=role, tables=", ".join(hidden), mending=mending))
-    check_owner(engine, role)
+    check_rights(engine, role, tables, zone)
     rehearse_writing(engine)
     return say("role_named", role=role)
-
-
-def check_owner(engine: Engine, role: str, tables: Mapping[str, Table] = TABLES) -> None:
-    """Raises `WarehouseError` with the tables that the next sync has to alter, and that are another role's.
-
-    `role` is quoted. Who is not the owner may be granted everything but that (PostgreSQL manual, "Privileges").
-    """
-    found = fetch_once(
-        engine,
-        "SELECT format('%%I', relname) FROM pg_class WHERE relnamespace = to_regnamespace('gazelle') "
-        "AND relkind = 'r' AND relname = ANY (%(ours)s) AND NOT pg_has_role(relowner, 'USAGE') ORDER BY relname",
-        {"ours": own_tables(tables)},
-    )
-    altered = list_altered(engine, tables) if found else []
-    if names := [name for (name,) in found if name.strip('"') in altered]:
-        mending = repeat_statement("ALTER TABLE gazelle.{} OWNER TO " + role, names)
-        raise WarehouseError(say("not_the_owner", role=role, tables=", ".join(names), mending=mending))
 
 
 def check_schema_rights(engine: Engine, schema: str, *, variable: str) -> None:
@@ -184,47 +166,75 @@ def rehearse_writing(engine: Engine) -> None:
     with_retries(work, say("rehearsing"), attempts=1)
 
 
-def check_column_types(engine: Engine, tables: Mapping[str, Table] = TABLES) -> None:
-    """Raises `WarehouseError` with the columns that have another type than the declared one.
+def check_column_types(
+    engine: Engine, tables: Mapping[str, Table] = TABLES, *, zone: ZoneInfo | None = DEFAULT_ZONE
+) -> dict[str, set[str]]:
+    """What stands of another type than the declared one and serves all the same, with what keeps it so, in words; and
+    the views that are left out for it.
 
-    `id` is the database's own affair: a table that was taken over keeps the ids that it had.
+    Raises `WarehouseError` with the columns that a sync may stumble over, and with what has the name of a table.
     """
+    check_names(engine, tables)
+    otherwise = find_otherwise(engine, metadata(tables))
+    dependents = find_dependents(engine, otherwise)
+    made_of: dict[Otherwise, list[Dependent]] = {
+        each: [other for other in dependents if (other.table, other.column) == (each.table, each.column)]
+        for each in otherwise
+    }
+    # A sync widens by itself what nothing is made of, when it compares.
+    stays = bool(otherwise) and is_compared(engine, tables, zone=zone)
+    kept = [each for each in otherwise if each.widened is None or made_of[each] or (stays and each.may_refuse)]
+    if wrong := [each for each in kept if each.may_refuse]:
+        told = ", ".join(
+            say("column_is_otherwise", column=each.named, there=each.there, meant=each.meant) for each in wrong
+        )
+        mending = mend(wrong, [other for each in wrong for other in made_of[each]])
+        raise WarehouseError(say("columns_are_otherwise", columns=told, mending=mending))
+    left_out = {each: list_left_out(each) for each in kept}
+    return {describe_kept(each, made_of[each], left_out[each]): left_out[each] for each in kept}
+
+
+def list_left_out(column: Otherwise) -> set[str]:
+    """The views of ours that can't be made of a column as it is."""
+    if is_as_good(take_base(column.there), column.meant):
+        return set()
+    return {
+        view.name
+        for view in VIEWS.values()
+        for table, alias in re.findall(r"gazelle\.(\w+) AS (\w+)", view.query)
+        if table == column.table and re.search(rf"\b{alias}\.{column.column}\b", view.query)
+    }
+
+
+def describe_kept(column: Otherwise, dependents: Sequence[Dependent], left_out: Collection[str]) -> str:
+    text = say(
+        "column_is_kept",
+        column=column.named,
+        there=column.there,
+        meant=column.meant,
+        dependents=", ".join(dict.fromkeys(each.name for each in dependents)),
+    )
+    if left_out:
+        text += " " + say("views_are_left_out", views=", ".join(sorted(left_out)))
+    # What can't be made again by a statement is somebody's decision.
+    if all(each.drop for each in dependents):
+        text += " " + say("column_to_mend", mending=mend([column], dependents))
+    return text
+
+
+def check_names(engine: Engine, tables: Mapping[str, Table]) -> None:
+    """Raises `WarehouseError` with views and the like that have the name of a table of ours."""
     found = fetch_once(
         engine,
-        """
-        SELECT relname, attname, format_type(atttypid, atttypmod)
-        FROM pg_attribute JOIN pg_class ON attrelid = pg_class.oid
-        WHERE relnamespace = to_regnamespace('gazelle') AND relkind = 'r' AND attnum > 0 AND NOT attisdropped
-        ORDER BY relname, attnum
-        """,
+        "SELECT format('%%I', relname), CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' "
+        "ELSE 'FOREIGN TABLE' END, format('%%I', relname || '_before') FROM pg_class WHERE relnamespace = "
+        "to_regnamespace('gazelle') AND relkind IN ('v', 'm', 'f') AND relname = ANY (%(ours)s) ORDER BY relname",
+        {"ours": own_tables(tables)},
     )
-    declared = {
-        (table.name, column.name): column.type.compile(dialect=pg.dialect()).lower()  # type: ignore[no-untyped-call]
-        for table in metadata(tables).tables.values()
-        for column in table.columns
-        if column.name != "id"
-    }
-    wrong = [
-        (table, column, there, declared[table, column])
-        for table, column, there in found
-        if (meant := declared.get((table, column), there)) != there
-        and there not in {*AS_GOOD.get(meant, ()), *CONVERTED.get(meant, ())}
-    ]
-    if wrong:
-        told = ", ".join(
-            say("column_is_otherwise", column=f"{table}.{column}", there=there, meant=meant)
-            for table, column, there, meant in wrong
-        )
-        mending = " ".join(
-            f'ALTER TABLE gazelle."{table}" ALTER "{column}" TYPE {meant} USING "{column}"{conversion(there, meant)};'
-            for table, column, there, meant in wrong
-        )
-        raise WarehouseError(say("columns_are_otherwise", columns=told, mending=mending))
-
-
-def conversion(there: str, meant: str) -> str:
-    """Times without a zone are in UTC, as `migrate` takes them to be."""
-    return " AT TIME ZONE 'UTC'" if "with time zone" in meant and "without" in there else f"::{meant}"
+    if found:
+        names = ", ".join(name for name, _, _ in found)
+        mending = " ".join(f"ALTER {kind} gazelle.{name} RENAME TO {other};" for name, kind, other in found)
+        raise WarehouseError(say("name_is_taken", names=names, mending=mending))
 
 
 def check_row_security(engine: Engine, tables: Mapping[str, Table] = TABLES) -> int:
@@ -267,6 +277,8 @@ def check_grants(engine: Engine) -> None:
         SELECT relname, coalesce(rolname, 'PUBLIC')
         FROM pg_class AS relation CROSS JOIN aclexplode(relacl) LEFT JOIN pg_roles AS role ON role.oid = grantee
         WHERE relnamespace = to_regnamespace('gazelle') AND relname = %(token)s AND grantee <> relowner
+          -- The sync itself may be another role than the owner.
+          AND rolname IS DISTINCT FROM current_user
         ORDER BY rolname, relname
         """,
         {"token": OWNER_ONLY},

@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 
 from gazelle_sync.tables import TABLES, Scope, Table
 from gazelle_sync.tables.columns import Rule
+from gazelle_sync.translations import say
 from gazelle_sync.warehouse import guards
 from gazelle_sync.warehouse.connection import fetch
 from gazelle_sync.warehouse.schema import SCHEMA
@@ -23,13 +24,27 @@ from gazelle_sync.warehouse.scope import condition
 
 @dataclass(frozen=True)
 class RowCheck:
-    """`breaking` selects the keys of the rows that break it. A `blocking` one must hold before others build on it."""
+    """`breaking` selects the keys of the rows that break it. A `blocking` one must hold before others build on it.
+
+    `reason` and `remedy` name the sentences that say of what is broken why, and what to do; `values` fill them in.
+    """
 
     name: str
     description: str
     breaking: sql.Composable
     parameters: Mapping[str, object] = field(default_factory=dict)
     blocking: bool = False
+    reason: str = "broken_claim"
+    remedy: str = "remedy_of_data"
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    def tell_why(self, result: RowCheckResult) -> str:
+        """With how many there are, and the ids of the first few."""
+        more = "…" if result.broken > len(result.examples) else ""
+        return say(self.reason, count=result.broken, ids=", ".join(result.examples) + more, **self.values)
+
+    def tell_remedy(self) -> str:
+        return say(self.remedy, **self.values)
 
 
 @dataclass(frozen=True)
@@ -49,6 +64,15 @@ RULES: dict[Rule, str] = {
 }
 
 
+# What is said of rows that break it, and what to do.
+REASONS: dict[Rule, tuple[str, str]] = {
+    Rule.NOT_NULL: ("broken_not_null", "remedy_of_data"),
+    Rule.NOT_BLANK: ("broken_not_blank", "remedy_of_data"),
+    Rule.POSITIVE: ("broken_positive", "remedy_of_data"),
+    Rule.LOCAL: ("broken_local", "remedy_local"),
+}
+
+
 def row_checks(table: Table, zone: ZoneInfo, tables: Mapping[str, Table] = TABLES) -> Iterator[RowCheck]:
     """Those of every table, then those of this one. Live rows are meant, placeholders aside."""
     target = sql.Identifier(SCHEMA, table.name)
@@ -63,6 +87,9 @@ def row_checks(table: Table, zone: ZoneInfo, tables: Mapping[str, Table] = TABLE
             key=key, target=target
         ),
         blocking=True,
+        reason="broken_unique",
+        remedy="remedy_ids_are_unique_and_present",
+        values={"table": table.name},
     )
     yield RowCheck(
         "every_parent_is_known",
@@ -79,12 +106,16 @@ def row_checks(table: Table, zone: ZoneInfo, tables: Mapping[str, Table] = TABLE
                 if parent in tables
             ]
         ),
+        reason="broken_parents",
+        remedy="remedy_every_parent_is_known",
     )
     yield RowCheck(
         "no_row_is_set_aside",
         "Every record could be stored as Gazelle sent it.",
         sql.SQL("SELECT external_id FROM gazelle.rejected_rows WHERE table_name = %(table)s AND resolved_at IS NULL"),
         {"table": table.name},
+        reason="broken_set_aside",
+        remedy="remedy_no_row_is_set_aside",
     )
     yield RowCheck(
         "few_rows_vanished",
@@ -102,6 +133,9 @@ def row_checks(table: Table, zone: ZoneInfo, tables: Mapping[str, Table] = TABLE
             limit=sql.SQL(guards.LIMIT).format(rows=sql.SQL("(SELECT count(*) FROM {})").format(target)),
         ),
         {"table": table.name},
+        reason="broken_vanished",
+        remedy="remedy_few_rows_vanished",
+        values={"table": table.name},
     )
     for check in table.all_checks:
         column = table.column(check.column)
@@ -111,8 +145,15 @@ def row_checks(table: Table, zone: ZoneInfo, tables: Mapping[str, Table] = TABLE
             timestamp=sql.Identifier("t", timestamp.name),
             type=sql.SQL(column.type.sql),
         )
+        reason, remedy = REASONS[check.rule]
         yield RowCheck(
-            check.name, check.description, live + breaking, {"zone": zone.key} if check.rule is Rule.LOCAL else {}
+            check.name,
+            check.description,
+            live + breaking,
+            {"zone": zone.key} if check.rule is Rule.LOCAL else {},
+            reason=reason,
+            remedy=remedy,
+            values={"table": table.name, "column": column.name, "timestamp": timestamp.name, "zone": zone.key},
         )
 
 

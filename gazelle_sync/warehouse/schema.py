@@ -18,7 +18,14 @@ SCHEMA = "gazelle"
 # The one table that nobody but its owner may read.
 OWNER_ONLY = "oauth_token"
 # Declared type → what does as well: it holds every value that the sync writes.
-AS_GOOD = {"text": {"character varying"}, "integer": {"bigint", "numeric"}}
+AS_GOOD = {
+    "text": {"character varying"},
+    "text[]": {"character varying[]"},
+    "integer": {"bigint", "numeric"},
+}
+
+# How PostgreSQL spells a type that has a shorter name.
+SPELLED = {"timestamptz": "timestamp with time zone", "time": "time without time zone"}
 
 # PostgreSQL's own default names, so that what the old service made is recognised as the same thing.
 NAMES = {
@@ -40,6 +47,11 @@ TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     "timestamptz": sa.DateTime(timezone=True),
 }
 TIMESTAMP = sa.DateTime(timezone=True)
+
+
+def spell(type_: str) -> str:
+    """A declared type as `format_type` has it."""
+    return SPELLED.get(type_, type_)
 
 
 def sa_type(column: Column) -> sa.types.TypeEngine[Any]:

@@ -28,7 +28,10 @@ def stage(cursor: Cursor, target: Target, spool: Spool) -> int:
             "HAVING count(*) > 1) AS twice WHERE {same_as_earlier} AND s.ctid < twice.latest"
         )
     )
-    return spool.rows - cursor.rowcount
+    staged = spool.rows - cursor.rowcount
+    if target.rounding:
+        cursor.execute(target.compose("UPDATE staging SET {as_stored}"))
+    return staged
 
 
 def insert_placeholders(cursor: Cursor, target: Target, tables: Mapping[str, Table]) -> None:

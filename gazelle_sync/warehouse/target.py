@@ -6,25 +6,34 @@ steps (`staging`, `comparison`, `tombstones`, `changes`, `rejects`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
-from gazelle_sync.tables import Column, Table, Type
-from gazelle_sync.warehouse.schema import SCHEMA, placeholder
+from gazelle_sync.tables import Column, Table
+from gazelle_sync.warehouse.schema import AS_GOOD, SCHEMA, placeholder, spell
 
 Key = tuple[str, ...]
+
+# What rounds a value of another type of these, or leaves its time of day out. A text is never cut to fit.
+EXACT = {"numeric", "integer", "timestamptz", "time", "date"}
+ROUNDING = re.compile("numeric|smallint|integer|bigint|real|double precision|money|timestamp|time|date")
 
 
 class Target:
     """The table that is loaded. `compose` fills its names into a statement. `own_columns` are those that are compared.
 
     `table` may lack columns of the `declared` one, which are not read this time: rows that are there keep what they
-    have in them, and new ones get what stands where only an id is known.
+    have in them, and new ones get what stands where only an id is known. `types` are those of the columns as they are;
+    one that was taken over may be of another type than it is declared.
     """
 
-    def __init__(self, table: Table, declared: Table | None = None) -> None:
+    def __init__(
+        self, table: Table, declared: Table | None = None, types: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         columns = [column.name for column in table.all_columns]
         compared = [column for column in table.all_columns if not column.only_new]
         unread = [column for column in (declared or table).all_columns if column.name not in columns]
@@ -32,6 +41,13 @@ class Target:
         self.table = table
         self.own_columns = [column for column in compared if column.name not in table.key]
         own = [column.name for column in self.own_columns]
+        otherwise = {
+            column: there
+            for column in compared
+            if (there := types.get(column.name)) and there != spell(column.type.sql)
+        }
+        # What such a column makes of a value, it makes of it each time: that is no change.
+        self.rounding = {column: there for column, there in otherwise.items() if is_rounding(column.type.sql, there)}
         self.identifier = sql.Identifier(SCHEMA, table.name)
         self._parts: dict[str, sql.Composable] = {
             "target": self.identifier,
@@ -55,12 +71,16 @@ class Target:
             "same_gone": self.same_key("gone", "t"),
             "t_columns": sql.SQL(", ").join(map(self.typed, compared)),
             # As they are compared: without a zone, a time of a table that was taken over would read otherwise.
-            "t_timestamps": sql.SQL("jsonb_build_object({})").format(
+            "t_otherwise": sql.SQL("jsonb_build_object({})").format(
                 sql.SQL(", ").join(
-                    sql.SQL("{}, {}").format(sql.Literal(column.name), self.typed(column))
-                    for column in compared
-                    if column.type is Type.TIMESTAMP
+                    sql.SQL("{}, {}").format(sql.Literal(column.name), self.typed(column)) for column in otherwise
                 )
+            ),
+            "as_stored": sql.SQL(", ").join(
+                sql.SQL("{0} = {0}::{1}::{2}").format(
+                    sql.Identifier(column.name), sql.SQL(there), sql.SQL(column.type.sql)
+                )
+                for column, there in self.rounding.items()
             ),
             "s_columns": listed([column.name for column in compared], "s"),
             "t_key": listed(table.key, "t"),
@@ -85,6 +105,14 @@ class Target:
             sql.SQL("{} = {}").format(sql.Identifier(left, name), sql.Identifier(right, name))
             for name in self.table.key
         )
+
+
+def is_rounding(declared: str, there: str) -> bool:
+    holds_all = there in AS_GOOD.get(declared, ()) or (declared, there) == (
+        "timestamptz",
+        "timestamp without time zone",
+    )
+    return declared in EXACT and not holds_all and ROUNDING.match(there) is not None
 
 
 def listed(names: Iterable[str], prefix: str = "") -> sql.Composed:

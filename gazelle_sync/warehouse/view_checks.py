@@ -16,11 +16,14 @@ from gazelle_sync.warehouse.row_checks import RowCheck
 from gazelle_sync.warehouse.schema import SCHEMA
 from gazelle_sync.warehouse.views import View, in_zone
 
-THERE = "SELECT viewname FROM pg_views WHERE schemaname = 'gazelle' AND viewname = ANY (%(names)s)"
+THERE = """
+SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace('gazelle') AND relkind = 'v'
+AND relname = ANY (%(names)s) AND has_table_privilege(oid, 'SELECT')
+"""
 
 
 def count_view_rows(engine: Engine, views: Sequence[View]) -> dict[str, int]:
-    """View → its rows, of those that are there. Raises `WarehouseError`."""
+    """View → its rows, of those that are there for this role to read. Raises `WarehouseError`."""
     there = {name for (name,) in fetch(engine, THERE, {"names": [view.name for view in views]})[1]}
     counts = [
         sql.SQL("SELECT {}, count(*) FROM {}").format(sql.Literal(name), sql.Identifier(SCHEMA, name))
@@ -31,4 +34,11 @@ def count_view_rows(engine: Engine, views: Sequence[View]) -> dict[str, int]:
 
 def view_checks(view: View, zone: ZoneInfo) -> Iterator[RowCheck]:
     for each in view.all_agreements:
-        yield RowCheck(each.name, each.description, sql.SQL(in_zone(each.breaking, zone)))
+        yield RowCheck(
+            each.name,
+            each.description,
+            sql.SQL(in_zone(each.breaking, zone)),
+            reason="broken_view",
+            remedy="remedy_view",
+            values={"view": view.name},
+        )

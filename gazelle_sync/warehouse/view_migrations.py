@@ -16,11 +16,11 @@ from zoneinfo import ZoneInfo
 import psycopg2
 import psycopg2.errors
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql as pg
 
 from gazelle_sync.translations import say
+from gazelle_sync.warehouse.column_types import is_as_good, name_type, take_base
 from gazelle_sync.warehouse.protection import read_roles, restrict
-from gazelle_sync.warehouse.schema import AS_GOOD, SCHEMA, metadata
+from gazelle_sync.warehouse.schema import SCHEMA, metadata
 from gazelle_sync.warehouse.views import VIEWS, View, in_zone
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,8 @@ logger = logging.getLogger(__name__)
 # Definitions are compared as one version of PostgreSQL writes them, with every name in full.
 LOOK = """
 SELECT set_config('search_path', '', true), relname, relkind::text, obj_description(oid, 'pg_class'),
-       CASE relkind WHEN 'v' THEN md5(pg_get_viewdef(oid)) END, current_setting('server_version_num')::int / 10000
+       CASE relkind WHEN 'v' THEN md5(pg_get_viewdef(oid)) END, current_setting('server_version_num')::int / 10000,
+       pg_has_role(relowner, 'USAGE')
 FROM pg_class WHERE relnamespace = to_regnamespace('gazelle') AND relname = ANY (:names)
 """
 
@@ -60,10 +61,12 @@ OURS = re.compile(r"(?:^|\n)gazelle-sync (?P<digest>.*?)(?: (?P<version>\d+):(?P
 
 
 class Found(NamedTuple):
-    """What stands under a view's name: the digests of its comment, None where it is not ours, or not a view."""
+    """What stands under a view's name: the digest of its comment, None where it is not ours, or not a view. Only who
+    acts for its owner may replace it."""
 
     digest: str | None
     is_altered: bool
+    is_owned: bool = True
 
 
 def replace_views(
@@ -86,6 +89,8 @@ def replace_views(
         there = found.get(name)
         if there and (there.digest is None or (there.is_altered and is_due(view, zone, there))):
             logger.warning("%s", say("view_is_theirs", view=f"{SCHEMA}.{name}"))
+        elif there and not there.is_owned and is_due(view, zone, there):
+            logger.log(level, "%s", say("view_left_out", view=f"{SCHEMA}.{name}", why=say("view_of_another_role")))
         elif is_due(view, zone, there):
             done += make_view(connection, view, zone, roles, level, is_new=there is None)
     return done
@@ -105,14 +110,25 @@ def list_lacking_views(
     ]
 
 
+def list_views_to_replace(connection: sa.Connection, zone: ZoneInfo | None) -> set[str]:
+    """The views that are there and ours, and that `replace_views` would make anew, which only their owner may."""
+    if zone is None:
+        return set()
+    return {
+        name
+        for name, there in look(connection, VIEWS)
+        if there.digest is not None and not there.is_altered and is_due(VIEWS[name], zone, there)
+    }
+
+
 def look(connection: sa.Connection, names: Iterable[str]) -> Iterable[tuple[str, Found]]:
-    for _, name, kind, comment, definition, version in connection.execute(sa.text(LOOK), {"names": [*names]}):
+    for _, name, kind, comment, definition, version, is_owned in connection.execute(sa.text(LOOK), {"names": [*names]}):
         ours = OURS.search(comment or "") if kind == "v" else None
         if ours is None:
-            yield name, Found(None, False)
+            yield name, Found(None, False, is_owned)
         else:
             comparable = ours["version"] == str(version)
-            yield name, Found(ours["digest"], comparable and ours["definition"] != definition)
+            yield name, Found(ours["digest"], comparable and ours["definition"] != definition, is_owned)
 
 
 def is_due(view: View, zone: ZoneInfo, there: Found | None) -> bool:
@@ -184,15 +200,15 @@ def check_what_it_reads(connection: sa.Connection, view: View) -> None:
     shape = {table.name: table for table in metadata().tables.values()}
     for table, column, there in connection.execute(sa.text(READ), {"view": f"{SCHEMA}.{view.name}"}):
         if table in shape and column in shape[table].columns:
-            meant = shape[table].columns[column].type.compile(dialect=pg.dialect()).lower()  # type: ignore[no-untyped-call]
-            if there != meant and re.sub(r"\(.*\)", "", there) not in AS_GOOD.get(meant, ()):
+            meant = name_type(shape[table].columns[column])
+            if not is_as_good(take_base(there), meant):
                 raise NotAsDeclared(say("column_is_otherwise", column=f"{table}.{column}", there=there, meant=meant))
 
 
 def describe(connection: sa.Connection, view: View, zone: ZoneInfo) -> None:
     """What the view and each column of it mean, and what tells later that it is ours and as it was made."""
     name = f"{SCHEMA}.{view.name}"
-    [(_, _, _, _, definition, version)] = connection.execute(sa.text(LOOK), {"names": [view.name]})
+    [(_, _, _, _, definition, version, _)] = connection.execute(sa.text(LOOK), {"names": [view.name]})
     told = {f"VIEW {name}": f"{view.comment}\n\ngazelle-sync {digest_of(view, zone)} {version}:{definition}"}
     told |= {f"COLUMN {name}.{column.name}": column.comment for column in view.columns}
     statements = [f"COMMENT ON {what} IS {literal(text)}" for what, text in told.items()]

@@ -97,20 +97,30 @@ def test_children_are_given_the_defaults_but_never_a_choice_that_nobody_made(bar
     assert environment.read_settings().embedded
 
 
-def test_who_comes_from_the_old_service_is_shown_the_string_to_copy(bare: pytest.MonkeyPatch) -> None:
-    old = {
-        "SUPABASE_URL": "https://abcdefghijklmnopqrst.supabase.co",
-        "SUPABASE_KEY": "a-key-that-is-not-shown",
-        "GAZELLE_CLIENT_ID": "id",
-        "GAZELLE_CLIENT_SECRET": "secret",
-    }
+# What is set of the old service's variables → the reference in the string that is shown.
+OF_THE_OLD_SERVICE = {
+    "both": ({"SUPABASE_URL": "https://abcdefghijklm.supabase.co", "SUPABASE_KEY": "geheim"}, "abcdefghijklm"),
+    "an address of one's own": ({"SUPABASE_URL": "https://db.example.com", "SUPABASE_KEY": "geheim"}, "<project-ref>"),
+    "the key": ({"SUPABASE_KEY": "geheim"}, "<project-ref>"),
+}
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("given", OF_THE_OLD_SERVICE)
+def test_who_comes_from_the_old_service_is_shown_the_string_to_copy(
+    bare: pytest.MonkeyPatch, given: str, language: str
+) -> None:
+    old, reference = OF_THE_OLD_SERVICE[given]
+    app = {"GAZELLE_CLIENT_ID": "id", "GAZELLE_CLIENT_SECRET": "secret", "GAZELLE_SYNC_LANG": language}
     with pytest.raises(Misconfigured) as refused:
-        environment.read_settings(old)
-    assert "postgresql://postgres.abcdefghijklmnopqrst:<password>@<region>.pooler.supabase.com:5432" in str(
-        refused.value
-    )
-    assert "SUPABASE_URL and SUPABASE_KEY, which are, are for REST" in str(refused.value)
-    assert "a-key-that-is-not-shown" not in str(refused.value)
+        environment.read_settings({**old, **app})
+    text = str(refused.value)
+    assert f"postgresql://postgres.{reference}:<password>@<region>.pooler.supabase.com:5432/postgres" in text
+    assert ", ".join(old) in text
+    assert "geheim" not in text
+    page = {"en": "docs/setup.md", "fr": "docs/setup.fr.md"}[language]
+    assert page in text
+    assert all(name in (SOURCE / page).read_text() for name in old)
 
 
 # -- what there is ----------------------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def test_a_table_that_fails_is_named_with_its_reason_and_what_depends_on_it_is_n
     assert "pianos: Refused: Gazelle answered HTTP 403" in said(result)
     assert "[/red] not for you [bold]" in said(result)
     assert re.search(
-        r"Failed after [\d.]+ s\. Tables that failed or were not run are as they were before\.", said(result)
+        r"Failed after [\d. min]+ s\. Tables that failed or were not run are as they were before\.", said(result)
     )
     assert "Traceback" not in result.output
     log = stored("SELECT table_name, status, error, fetched FROM gazelle.sync_log ORDER BY id")

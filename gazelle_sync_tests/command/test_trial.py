@@ -139,8 +139,8 @@ def test_the_set_up_page_shows_what_is_printed(check: Command, live: Sandbox, la
 
 def without_figures(text: str) -> str:
     """In one line; what differs from account to account is no more than a sign."""
-    text = re.sub(r"https?://\S+|\([a-z]+_\w+\)", "@", re.sub(r"-?\b\d[\d.-]*", "0", text))
-    return re.sub(r"(asking|demande): \S+ \S+", r"\1: @", " ".join(text.split()))
+    text = re.sub(r"https?://\S+|\([a-z]+_\w+\)", "@", re.sub(r"-?\b\d+(?:[.,-]\d+)*", "0", text))
+    return re.sub(r"(asking|demande) ?: \S+ \S+", r"\1: @", " ".join(text.split()))
 
 
 def test_an_account_that_is_parked_and_a_maintenance_are_told(check: Command, live: Sandbox) -> None:
@@ -153,11 +153,24 @@ def test_an_account_that_is_parked_and_a_maintenance_are_told(check: Command, li
     assert lines(result) == {}
 
 
+def test_a_currency_that_is_not_counted_in_hundredths_is_told(check: Command, live: Sandbox) -> None:
+    currency = live.account.currencies["CAD"]
+    before = dict(currency)
+    currency.update(code="JPY", divisor=1)
+    try:
+        result = check("--quick")
+    finally:
+        currency.update(before)
+    assert result.exit_code == 1
+    assert "✗ currency: JPY, of which 1 make one unit." in said(result)
+
+
 def test_what_gazelle_does_not_say_of_the_account_is_said_to_be_so(check: Command, live: Sandbox) -> None:
     names = ["PrivateUser.firstName", "PrivateCompany.isParked", "PrivateCompany.upcomingMaintenanceNotice"]
+    names += ["CompanyLocalizationSettings.defaultCurrency"]
     live.faults.add(Fault("missing", names=names))
     result = check("--quick")
-    for name in ("who is asking", "parked", "maintenance"):
+    for name in ("who is asking", "parked", "maintenance", "currency"):
         # What can't be known is not well.
         assert f"? {name}: Gazelle does not say" in said(result)
 

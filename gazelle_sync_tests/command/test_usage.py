@@ -14,8 +14,10 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from gazelle_sync import cli
 from gazelle_sync.cli import main
 from gazelle_sync.cli.findings import NotKnown, find
+from gazelle_sync.cli.help import SENTENCES
 from gazelle_sync.environment import connections
 from gazelle_sync.environment import settings as environment
 from gazelle_sync.environment.settings import read_settings
@@ -195,6 +197,64 @@ def test_help_is_whole_in_the_readers_language(
             assert " ".join(say(f"help_{name}_{option.name}").split()) in " ".join(own.split())
         assert not re.search(r"INTEGER|TEXT|%Y|RANGE|<=|\.\.\.$|DATETIME|FILENAME", own, re.MULTILINE)
         assert max(map(len, own.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize(
+    ("arguments", "english", "french"),
+    [
+        (
+            ["synk"],
+            "No such command 'synk'. Did you mean 'sync'?",
+            "Il n’y a pas de commande synk. Vouliez-vous dire 'sync' ?",
+        ),
+        (["--versions"], "No such option '--versions'. Did you mean '--version'?", "Il n’y a pas d’option --versions."),
+        (
+            ["sync", "--ful"],
+            "No such option '--ful'.",
+            "--ful. (Vouliez-vous dire l’une de celles-ci : '--full', '--if-due' ?)",
+        ),
+        (["sync", "--zzz"], "No such option '--zzz'.", "Il n’y a pas d’option --zzz."),
+        (["sync", "--table"], "Option '--table' requires an argument.", "L’option --table veut une valeur."),
+        (["sync", "--full=yes"], "Option '--full' does not take a value.", "L’option --full ne prend pas de valeur."),
+        (["sync", "now"], "Got unexpected extra argument (now)", "Argument en trop (now)"),
+        (["check", "a", "b"], "Got unexpected extra arguments (a b)", "Arguments en trop (a b)"),
+        (
+            ["sync", "--from", "demain"],
+            "Invalid value for '--from': demain is no day of the calendar.",
+            "Valeur incorrecte pour '--from' : demain n’est pas un jour du calendrier.",
+        ),
+        (
+            ["dev", "--port", "x"],
+            "Invalid value for '--port' / '-p': x is no port.",
+            "Valeur incorrecte pour '--port' / '-p' : x n’est pas",
+        ),
+        (["check", "--report", "/"], "Invalid value for '--report': / is a folder.", "'--report' : / est un dossier."),
+        (["status", "--html", "/"], "Invalid value for '--html': / is a folder.", "'--html' : / est un dossier."),
+    ],
+)
+def test_what_is_typed_wrong_is_said_in_the_readers_language(
+    bare: pytest.MonkeyPatch, arguments: list[str], english: str, french: str, language: str
+) -> None:
+    bare.setenv("GAZELLE_SYNC_LANG", language)
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    told = said(result).replace("\u00a0", " ")
+    assert (english if language == "en" else french) in told
+    assert ("Erreur : " in told) == (language == "fr")
+    if language == "fr":
+        assert not re.search(r"\b(such|Try|Error|Invalid|Got|mean|Show|requires|does)\b", result.output)
+
+
+def test_the_sentences_that_are_translated_are_those_that_click_says() -> None:
+    source = "".join(path.read_text() for path in Path(click.__file__).parent.glob("*.py"))
+    assert [english for english in SENTENCES if f'"{english}"' not in source] == []
+
+
+def test_an_option_is_explained_in_one_place() -> None:
+    assert [
+        path.name for path in Path(cli.__file__).parent.glob("*.py") if re.search(r"click.*help=", path.read_text())
+    ] == []
 
 
 def test_a_word_stands_for_what_is_written_there(bare: pytest.MonkeyPatch) -> None:

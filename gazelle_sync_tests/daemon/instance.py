@@ -18,7 +18,7 @@ from gazelle_sync_tests.project import COMMANDS, Project
 
 T = TypeVar("T")
 # On a busy machine; what works takes seconds.
-PATIENCE = 90
+PATIENCE = 300
 
 JOB = """
 mutation($tags: [ExecutionTag!], $assets: [AssetKeyInput!], $checks: [AssetCheckHandleInput!], $job: String!,

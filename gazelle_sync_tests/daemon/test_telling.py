@@ -91,7 +91,7 @@ def test_a_message_is_kept_while_slack_is_down_and_the_failure_to_send_is_seen(m
 
             tick = wait(failed, "a failed tick")[0]
             why = tick["error"]["cause"]["message"]
-            assert "slack\xa0: 1 alerte(s) en attente, gardée(s) pour la prochaine fois" in why
+            assert "slack\xa0: 1 alerte n’a pas pu être envoyée et est gardée pour la prochaine fois" in why
             assert HOOK not in str(tick)
             assert mirrored.slack.texts == []
             mirrored.slack.status = 200

@@ -18,6 +18,7 @@ from gazelle_sync.gazelle import Client, GazelleError, InvalidResponse, NotAutho
 from gazelle_sync.gazelle.auth import TOKEN_PATH, Token
 from gazelle_sync.gazelle.transport import Transport
 from gazelle_sync.sandbox import Fault, Sandbox
+from gazelle_sync.translations import speak
 from gazelle_sync_tests.gazelle.conftest import Answer, Asked, Scripted
 
 QUERY = "{ allUsers { id } }"
@@ -293,6 +294,29 @@ def test_a_spent_refresh_token_sends_a_person_to_log_in(sandbox: Sandbox, path: 
         users(connect())
     assert refreshes(sandbox) == [400]
     assert path.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("en", "Another program that shares the token, such as the old service, may have used it: stop that one first"),
+        ("fr", "Un autre programme qui partage le jeton, comme l’ancien service, l’a peut-être utilisé"),
+    ],
+)
+def test_a_grant_that_another_program_spent_is_told_as_that(
+    sandbox: Sandbox, path: Path, connect: Callable[..., Client], language: str, told: str
+):
+    """Two programs that share one grant lock each other out: whoever renews it spends what the other has."""
+    speak(language)
+    ours = sandbox.authorize()
+    save(path, ours)
+    sandbox.expire_tokens()
+    # The other one, with a copy of the file.
+    assert users(connect()) == 6
+    save(path, ours)
+    with pytest.raises(NotAuthorized) as refused:
+        users(connect())
+    assert told in str(refused.value)
 
 
 def test_a_wrong_client_secret_is_told(sandbox: Sandbox, path: Path, connect: Callable[..., Client]):

@@ -62,6 +62,16 @@ def test_what_is_gone_is_named_with_the_columns_it_costs(
     assert differences(table) == [Difference(table, kind, name, columns)]
 
 
+def test_a_value_that_is_new_to_a_filter_that_names_them_all_is_a_difference() -> None:
+    text = (files("gazelle_sync.sandbox") / "schema.graphql").read_text()
+    changed = build_ast_schema(
+        parse(text.replace("enum EventStatus {", "enum EventStatus {\n  POSTPONED", 1)), assume_valid=True
+    )
+    assert compare(changed, published_schema(), TABLES["appointments"], SCOPES) == [
+        Difference("appointments", Kind.NEW_VALUE, "EventStatus.POSTPONED", ())
+    ]
+
+
 def test_where_introspection_is_refused_there_is_no_schema_whatever_the_language(
     sandbox: Sandbox, client: Client
 ) -> None:

@@ -180,7 +180,8 @@ def test_who_is_told_to_come_back_at_once_does_not_hammer(scripted: Scripted, as
     scripted.answer(Answer("", 503, {"Retry-After": header}))
     with pytest.raises(Unavailable):
         ask(patience=1.0)
-    assert len(scripted.asked) <= 5
+    # A rate limit, as far as one can tell: it is waited for as long as the budget of ten seconds lasts.
+    assert len(scripted.asked) <= 6
 
 
 def test_a_retry_after_date_without_a_zone_is_in_utc(monkeypatch: pytest.MonkeyPatch):

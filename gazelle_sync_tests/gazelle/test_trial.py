@@ -10,7 +10,7 @@ from datetime import date
 import pytest
 
 from gazelle_sync.gazelle import Client, Snapshot, query
-from gazelle_sync.gazelle.estimate import Cost, Speed, estimate, measure
+from gazelle_sync.gazelle.estimate import Cost, Speed, estimate, estimate_parts, measure
 from gazelle_sync.gazelle.page_size import PageSize
 from gazelle_sync.gazelle.trial import Conditions, Outcome, Watch, try_table, try_tables
 from gazelle_sync.sandbox import Fault, Sandbox
@@ -88,6 +88,34 @@ def test_the_estimate_counts_seconds_by_latency_and_by_record_and_never_less_tha
     assert estimate(300, PageSize(Sizes(100), 100), speed) == Cost(4, pytest.approx(3 * 1.1 + 0.5, rel=0.05))
     assert estimate(0, PageSize(Sizes(100), 100), speed) == Cost(1, 0.5)
     assert estimate(3, PageSize(Sizes(1), 1), speed).requests == 3
+
+
+@pytest.mark.parametrize("cap", [100, 5000])
+def test_a_list_that_is_read_in_parts_is_estimated_as_parts_that_are_under_way_at_once(
+    sandbox: Sandbox, conditions: Conditions, cap: int
+):
+    kinds = [*{entry["type"] for entry in sandbox.account.timeline.values()}]
+    some = list(sandbox.account.timeline.values())
+    for number in range(9000):
+        entry = {**some[number % len(some)], "id": f"tle_more{number}", "type": kinds[number % 3]}
+        sandbox.account.timeline[entry["id"]] = entry
+    sandbox.page_cap = cap
+    outcome = try_table(TABLES["timeline_entries"], None, replace(conditions, per_second=2.0))
+    before = conditions.client.api_requests
+    for _ in Snapshot(conditions.client, TABLES["timeline_entries"], ALL).pages():
+        pass
+    assert outcome.full is not None
+    assert abs(outcome.full.requests - (conditions.client.api_requests - before)) <= 2
+    assert outcome.full.seconds == pytest.approx(outcome.full.requests / 2), "no faster than the rate limit lets it"
+
+
+def test_parts_take_as_long_as_the_longest_turn():
+    speed = Speed(1.0, 0.0, 0.0)
+    size = lambda: PageSize(Sizes(100), 100)  # noqa: E731
+    assert estimate_parts([100, 100, 100, 100], size(), speed, 4) == Cost(7, 4.0)
+    assert estimate_parts([100, 100, 100, 100], size(), speed, 1) == Cost(7, 7.0)
+    assert estimate_parts([991, 100, 100, 100], size(), speed, 4).seconds == 3 + 10, "a part is one chain of pages"
+    assert estimate_parts([100, 100, 100, 100], size(), speed._replace(pause=2.0), 4) == Cost(7, 14.0)
 
 
 def test_pages_grow_in_the_estimate_as_they_do_in_a_sync():

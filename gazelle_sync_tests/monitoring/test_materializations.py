@@ -141,6 +141,33 @@ def test_what_the_guard_held_back_fails_its_check_with_the_loads_own_words(
     assert failed.metadata["rows"].value == 40
 
 
+def test_a_rule_that_is_broken_is_told_in_the_same_words_in_its_check_the_alert_and_the_page(
+    run: Run, sandbox: Sandbox, engine: Engine, instance: DagsterInstance, look: Callable[[], list[str]]
+) -> None:
+    events = [event for event in sandbox.account.events.values() if event["type"] == "APPOINTMENT"][:7]
+    for event in events:
+        event["duration"] = 0
+    result = run("appointments")
+    failed = {each.check_name: each for each in result.get_asset_check_evaluations() if not each.passed}
+    told = {name: value.value for name, value in failed["end_after_they_start"].metadata.items()}
+    assert told["why"].startswith("7 rows have zero or less in duration_minutes: evt_")
+    assert told["why"].endswith("…")
+    assert {key.strip() for key in told["why"].split(":")[1].rstrip("…").split(",")} < {event["id"] for event in events}
+    remedy = "Correct these records in Gazelle. If they are right there, the rule in gazelle_sync/tables is wrong."
+    assert told["what to do"] == remedy
+    sentence = f"{told['why']} {remedy}"
+    assert [sentence in text for text in look() if "end_after_they_start" in text] == [True]
+    seen = status.read_status(engine, TABLES, instance)
+    page = status_page.render_page(seen, TORONTO, Speech("en"))
+    assert f"<strong>appointments</strong>: {sentence}" in page
+    assert "appointments" in re.findall('role="status".*?>(.*?)<', page)[0]
+    for event in events:
+        event["duration"] = 60
+    run("appointments")
+    still = {each.check for each in status.read_status(engine, TABLES, instance).failed_checks}
+    assert "end_after_they_start" not in still
+
+
 def test_every_asset_says_what_its_columns_are_and_where_they_come_from(definitions: ModuleType, run: Run) -> None:
     for name, table in TABLES.items():
         spec = definitions.defs.resolve_assets_def(["gazelle", name]).get_asset_spec(AssetKey(["gazelle", name]))

@@ -13,6 +13,7 @@ from gazelle_sync import warehouse
 from gazelle_sync.sandbox import Sandbox
 from gazelle_sync.sandbox.faults import Fault
 from gazelle_sync.tables import TABLES, Scope
+from gazelle_sync.translations import speak
 from gazelle_sync.warehouse import LoadReport, RowCheck
 from gazelle_sync_tests.conftest import ALL, TORONTO
 
@@ -93,6 +94,12 @@ def test_a_check_fails_on_data_that_is_broken_on_purpose(
     assert result.broken >= 1
     assert all(result.examples)
     assert len(result.examples) <= 5
+    for language in ("en", "fr"):
+        speak(language)
+        why = checks_of(table)[name].tell_why(result)
+        assert result.examples[0] in why
+        assert checks_of(table)[name].tell_remedy().endswith(".")
+    speak("en")
 
 
 def test_every_check_is_shown_to_fail() -> None:

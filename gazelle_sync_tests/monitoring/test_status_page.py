@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
+from gazelle_sync.monitoring.failed_checks import FailedCheck
 from gazelle_sync.monitoring.status import Status, read_status
 from gazelle_sync.monitoring.status_page import COLOURS, STYLE, render_page
 from gazelle_sync.tables import TABLES
@@ -168,6 +170,16 @@ def test_a_screen_reader_is_told_what_the_plots_show_and_what_the_tables_are(lan
     assert text.count("<h1") == text.count("<main") == 1
     assert 'scope="col"' in text
     assert 'scope="row"' in text
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_a_check_that_failed_is_a_problem_with_its_sentence(language: str) -> None:
+    failed = FailedCheck("company", "have_a_name", "1 row has nothing in name: com_1", "1 row … com_1. Correct it.")
+    status = replace(status_of("success"), failed_checks=[failed])
+    assert "company" in answer_of(status, language)
+    assert f"<strong>company</strong>{' ' * (language == 'fr')}: 1 row … com_1. Correct it.</li>" in page_of(
+        status, language
+    )
 
 
 def test_no_english_is_left_on_the_french_page() -> None:

@@ -106,7 +106,7 @@ def obeyed(owner: Callable[..., None]) -> Callable[[str], None]:
     """Runs the statements that a finding ends with, as somebody would who reads it."""
 
     def run(text: str) -> None:
-        statements = re.findall(r"(?:(?:run|policy\)): |; )?((?:ALTER|GRANT|REVOKE|NOTIFY) [^;]+;)", text)
+        statements = re.findall(r"(?:(?:run|policy\)): |; )?((?:ALTER|CREATE|GRANT|REVOKE|NOTIFY) [^;]+;)", text)
         assert statements, text
         owner(*statements)
 

@@ -73,7 +73,8 @@ def test_a_role_that_may_not_make_the_schema_is_told(check: Check, stranger: str
     good, text = check(stranger)["privileges"]
     assert not good
     assert text == (
-        "The role stranger may not create tables. As the owner, run: GRANT CREATE ON DATABASE postgres TO stranger;"
+        "The role stranger may not create tables. As the owner, run: GRANT stranger TO CURRENT_USER; "
+        "CREATE SCHEMA gazelle AUTHORIZATION stranger;"
     )
     obeyed(text)
     assert check(stranger)["privileges"] == (True, "role stranger")
@@ -206,7 +207,7 @@ def test_where_the_setting_is_not_in_the_database_it_is_said_where_to_look(
     ("altered", "told"),
     [
         ("pianos ALTER year TYPE text", "pianos.year is text, declared integer."),
-        ("contacts ALTER email TYPE varchar(20)", "contacts.email is character varying(20), declared text."),
+        ("contacts ALTER email TYPE char(20)", "contacts.email is character(20), declared text."),
         ("pianos ALTER tags DROP DEFAULT, ALTER tags TYPE text USING ''", "pianos.tags is text, declared text[]."),
     ],
 )

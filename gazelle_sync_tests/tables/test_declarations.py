@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import re
 import sys
 from graphlib import CycleError
 from pathlib import Path
 
 import pytest
+from graphql import GraphQLEnumType, GraphQLObjectType, get_named_type, get_nullable_type, is_list_type
 
+from gazelle_sync.sandbox.schema import schema
 from gazelle_sync.tables import TABLES, Cadence, Column, Scope, Table, Type, declared, dependencies
 from gazelle_sync.tables.columns import text
-from gazelle_sync.tables.declaration import BY_DAY_CREATED, ById, Connection, PlainList, ReadAgain
+from gazelle_sync.tables.declaration import BY_DAY_CREATED, ById, Connection, Nested, PlainList, ReadAgain
 from gazelle_sync_tests.conftest import ALL
 
 STAMPS = "created_at:timestamptz updated_at:timestamptz"
@@ -231,11 +234,79 @@ def test_the_key_of_a_record_is_gazelles_id_and_of_a_piano_of_an_appointment_the
 def test_what_people_wrote_is_marked_as_personal():
     expected = {
         "clients": {"company_name", "email", "phone", "personal_notes", "custom1", "custom10"},
-        "contacts": {"first_name", "email", "phone", "street1", "latitude"},
+        "contacts": {"first_name", "suffix", "title", "role", "email", "phone", "street1", "latitude"},
         "timeline_entries": {"summary", "comment"},
+        "event_reservations": {"address", "notes", "changes", "piano_services"},
     }
     for name, columns in expected.items():
         assert columns <= {column.name for column in TABLES[name].all_columns if column.personal}
+
+
+# The kind of a field in Gazelle's schema → what a column may make of it. Coordinates are digits in a string.
+FITTING = {
+    "String": {Type.TEXT, Type.NUMERIC},
+    "ID": {Type.TEXT},
+    "Int": {Type.INTEGER},
+    "Boolean": {Type.BOOLEAN},
+    "CoreDate": {Type.DATE},
+    "CoreDateTime": {Type.TIMESTAMP, Type.LOCAL_DATE, Type.LOCAL_TIME},
+    "I18nString": {Type.TRANSLATED, Type.JSON},
+    "an enum": {Type.TEXT},
+    "a list": {Type.TEXT_ARRAY, Type.JSON},
+}
+
+
+def record_of(table: Table) -> GraphQLObjectType:
+    """The type of a table's records in the published schema."""
+
+    def below(owner: object, name: str) -> GraphQLObjectType:
+        found = get_named_type(owner.fields[name].type)  # type: ignore[attr-defined]
+        return below(found, "nodes") if "nodes" in getattr(found, "fields", {}) else found  # type: ignore[return-value]
+
+    read = table.read
+    found = below(schema().query_type, read.root.field if isinstance(read, Nested) else read.field)
+    for level in read.levels if isinstance(read, Nested) else ():
+        found = below(found, level.field)
+    return found
+
+
+def published_fields(table: Table, column: Column) -> list[GraphQLEnumType | str]:
+    """What the published schema says of each field that fills a column: an enum, or the name of its kind."""
+    kinds: list[GraphQLEnumType | str] = []
+    for path in column.paths:
+        names = path.split(".")
+        if isinstance(table.read, Nested) and names[0] == table.read.parent_field:
+            continue  # it is not asked for: the parent's id is known
+        *above, last = names
+        owner = record_of(table)
+        for name in above:
+            owner = get_named_type(owner.fields[name].type)  # type: ignore[assignment]
+        found = owner.fields[last].type
+        named = get_named_type(found)
+        if is_list_type(get_nullable_type(found)):
+            kinds.append("a list")
+        else:
+            kinds.append(named if isinstance(named, GraphQLEnumType) else named.name)
+    return kinds
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_every_column_has_the_type_of_its_field(table: Table):
+    for column in table.all_columns:
+        for kind in published_fields(table, column):
+            name = "an enum" if isinstance(kind, GraphQLEnumType) else kind
+            assert column.type in FITTING[name], f"{column.name} is {name} in Gazelle's schema"
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_the_values_that_a_comment_names_are_those_of_the_schema(table: Table):
+    for column in table.all_columns:
+        for kind in published_fields(table, column):
+            if not isinstance(kind, GraphQLEnumType):
+                continue
+            named = set(re.findall(r"\b[A-Z][A-Z0-9_]+\b", column.comment))
+            assert named <= kind.values.keys(), column.name
+            assert not named or named == kind.values.keys() or "and so on" in column.comment, column.name
 
 
 INVOICES = '''

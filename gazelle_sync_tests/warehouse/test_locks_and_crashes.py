@@ -62,18 +62,19 @@ def state(rows):
 # -- processes that die -----------------------------------------------------------------------------------------------
 
 # Of what a process may be killed in.
-NIGHTS, FIRST_LOADS, RENEWALS = 22, 14, 12
+NIGHTS, FIRST_LOADS, RENEWALS, MIGRATIONS = 22, 14, 12, 12
 
 
 @pytest.fixture
 def killed(database_url):
-    """Begins something in a process of its own, and kills it after so many seconds: nothing of it is left behind."""
+    """Begins something in a process of its own, and kills it: nothing of it is left behind."""
     with loading_process(database_url) as (say, answer):
 
-        def kill(command, seconds, query):
+        def kill(command, moment, query):
+            """`moment` is after so many seconds, or once it returns."""
             say(command)
             child = int(answer())
-            time.sleep(seconds)
+            time.sleep(moment) if isinstance(moment, float) else moment()
             os.kill(child, signal.SIGKILL)
             # Its connections may live until the server notices.
             wait_until(lambda: query(LEFT) == [])
@@ -167,6 +168,129 @@ def test_a_first_load_that_is_killed_at_any_moment_left_nothing_or_is_whole(engi
     say(f"once {number}")
     assert "failed" not in answer()
     assert whole() == (number, number)
+
+
+# A database of the service before, of which each step of a migration finds something to do: null where a value must be,
+# a time without a zone, a number that is rounded, and a contact whose client is not there.
+OLD = """
+    DROP SCHEMA IF EXISTS gazelle CASCADE;
+    CREATE SCHEMA gazelle;
+    CREATE TABLE gazelle.clients (
+        id serial PRIMARY KEY, external_id text UNIQUE, company_name text, tags text[], created_at timestamp,
+        theirs text
+    );
+    CREATE TABLE gazelle.contacts (
+        id serial PRIMARY KEY, external_id text, client_external_id text, latitude numeric(10,2)
+    );
+    CREATE VIEW gazelle.their_view AS SELECT external_id, theirs FROM gazelle.clients;
+    INSERT INTO gazelle.clients (external_id, company_name, created_at, theirs)
+    SELECT 'cli_' || n, nullif('Client ' || n, 'Client 3'), '2017-01-05 14:30', 'theirs'
+    FROM generate_series(1, 50) AS n;
+    INSERT INTO gazelle.contacts (external_id, client_external_id, latitude)
+    SELECT 'con_' || n, 'cli_' || n, 45.51 FROM generate_series(41, 60) AS n;
+"""
+# Numbers are given in vain where a transaction does not end, so a sequence counts across them.
+STEPS = """
+    CREATE SEQUENCE public.steps;
+    CREATE TABLE public.stop (at bigint);
+    CREATE TABLE public.noted (step bigint, transaction bigint, tag text);
+    INSERT INTO public.stop VALUES (0);
+    CREATE FUNCTION public.take_step() RETURNS event_trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO public.noted VALUES (nextval('public.steps'), txid_current(), tg_tag);
+        IF currval('public.steps') = (SELECT at FROM public.stop) THEN PERFORM pg_sleep(60); END IF;
+    END $$;
+    CREATE EVENT TRIGGER steps ON ddl_command_start EXECUTE FUNCTION public.take_step();
+"""
+NO_STEPS = """
+    DROP EVENT TRIGGER IF EXISTS steps; DROP FUNCTION IF EXISTS public.take_step(); DROP TABLE IF EXISTS public.stop;
+    DROP TABLE IF EXISTS public.noted; DROP SEQUENCE IF EXISTS public.steps
+"""
+# All that a migration makes, apart from the server's own numbers.
+MADE = """
+    SELECT relname::text AS name, attname::text AS part, format_type(atttypid, atttypmod) AS is, attnotnull::text AS has
+    FROM pg_attribute JOIN pg_class ON attrelid = pg_class.oid
+    WHERE relnamespace = 'gazelle'::regnamespace AND attnum > 0 AND NOT attisdropped
+    UNION ALL SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated::text FROM pg_constraint
+    WHERE connamespace = 'gazelle'::regnamespace
+    UNION ALL SELECT tablename, indexname, indexdef, NULL FROM pg_indexes WHERE schemaname = 'gazelle'
+    UNION ALL SELECT relname, relkind::text, relrowsecurity::text, relacl::text FROM pg_class
+    WHERE relnamespace = 'gazelle'::regnamespace
+    UNION ALL SELECT polrelid::regclass::text, polname, NULL, NULL FROM pg_policy
+    ORDER BY 1, 2, 3
+"""
+
+
+@pytest.fixture
+def stepping(empty_engine, ask):
+    name = empty_engine.url.database
+    ask(f"{NO_STEPS}; {STEPS}")
+    # Who waits at a step notices the end of its client.
+    ask(f"ALTER DATABASE {name} SET client_connection_check_interval = '50ms'")
+    yield
+    ask(f"{NO_STEPS}; ALTER DATABASE {name} RESET client_connection_check_interval")
+
+
+def test_a_migration_that_is_killed_at_any_statement_loses_nothing_and_the_next_one_ends_it(
+    empty_engine, stepping, killed, ask
+):
+    rng = random.Random(23)
+    *_, kill = killed
+
+    def begin(stop):
+        ask("UPDATE public.stop SET at = 0")
+        ask(OLD)
+        ask("ALTER SEQUENCE public.steps RESTART; TRUNCATE public.noted; UPDATE public.stop SET at = %s", stop)
+
+    def people_s():
+        """What was there before, by its numbers; what a migration fills in aside."""
+        return [
+            ask(query)
+            for query in (
+                "SELECT id, external_id, theirs FROM gazelle.their_view "
+                "JOIN gazelle.clients USING (external_id, theirs) ORDER BY id",
+                "SELECT id, external_id, client_external_id, latitude FROM gazelle.contacts ORDER BY id",
+                "SELECT extract(epoch FROM created_at)::int AS at, count(*) AS n FROM gazelle.clients "
+                "WHERE theirs IS NOT NULL GROUP BY 1",
+                "SELECT count(*) AS n FROM gazelle.clients "
+                "WHERE company_name = 'Client ' || split_part(external_id, '_', 2)",
+            )
+        ]
+
+    def stopped():
+        wait_until(lambda: ask("SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'") != [])
+
+    begin(0)
+    before = people_s()
+    warehouse.migrate(empty_engine, loader.FEW)
+    made = ask(MADE)
+    assert people_s() == before
+    assert ask("SELECT FROM gazelle.clients WHERE tags IS NULL OR company_name IS NULL") == []
+    # Each transaction, and each statement in it.
+    transactions = {}
+    for row in ask("SELECT step, transaction FROM public.noted ORDER BY step"):
+        transactions.setdefault(row["transaction"], []).append(row["step"])
+    assert len(transactions) > 2
+    stops = [rng.choice(steps) for steps in transactions.values()]
+    others = sorted({step for steps in transactions.values() for step in steps} - {*stops})
+    stops += rng.sample(others, MIGRATIONS - len(stops))
+
+    found = []
+    for stop in stops:
+        begin(stop)
+        kill("migrate", stopped, ask)
+        assert people_s() == before
+        state = ask(MADE)
+        assert state != made
+        if state not in found:
+            found.append(state)
+        ask("UPDATE public.stop SET at = 0")
+        warehouse.migrate(empty_engine, loader.FEW)
+        assert ask(MADE) == made
+        assert people_s() == before
+        assert warehouse.migrate(empty_engine, loader.FEW) == []
+    # It was killed in different places, or it proves little.
+    assert len(found) == len(transactions)
 
 
 @pytest.mark.parametrize("place", ["a file", "postgres"])

@@ -96,8 +96,7 @@ def test_of_a_dated_table_what_a_part_leaves_unfilled_is_said_and_all_history_fi
     part = load(visits(nick="Jo")[:1], tables, table="appointments", scope=MARCH)
     assert part.filled == 1
     assert part.warnings == [
-        "new columns (nick) are filled for 2026-03-01..2026-04-01 only; "
-        "the next run that reads all history fills the rest"
+        "new columns (nick) are filled for March 2026 only; the next run that reads all history fills the rest"
     ]
     assert warehouse.read_unfilled(engine, tables) == {"appointments": ["nick"]}
     doubtful = load(visits(nick="Jo"), tables, table="appointments", doubts=["it shifted"])

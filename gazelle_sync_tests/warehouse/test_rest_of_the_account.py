@@ -21,6 +21,20 @@ Rows = Callable[..., list[dict[str, Any]]]
 Mirror = Callable[..., LoadReport]
 Record = dict[str, Any]
 
+# -- asked for what is meant -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("table", "usual"), [("event_cancel_notices", "OPEN"), ("event_reservations", "PENDING")])
+def test_what_was_answered_is_listed_also_where_gazelle_usually_lists_what_waits(
+    mirror: Mirror, sandbox: Sandbox, rows: Rows, table: str, usual: str
+) -> None:
+    sandbox.usual_filters = {table: {"status": [usual]}}
+    mirror(table)
+    assert {row["external_id"] for row in rows(f"SELECT external_id FROM gazelle.{table}")} == set(
+        sandbox.account.records(table)
+    )
+
+
 # -- gone, and back ----------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timezone
+from decimal import Decimal
 
 import pytest
 
@@ -105,6 +106,18 @@ def test_it_has_the_columns_constraints_and_indexes_of_a_new_table(old_service, 
     # A row of the old service need not have an id of Gazelle's; here all have.
     assert {**taken_over, "id": ("bigint", False)} == new
     assert warehouse.migrate(empty_engine) == []
+
+
+def test_a_table_that_is_made_after_one_was_taken_over_has_no_default_of_the_old_one(old_service, empty_engine, rows):
+    old_service()
+    warehouse.migrate(empty_engine)
+    rows("DROP SCHEMA gazelle CASCADE")
+    warehouse.migrate(empty_engine)
+    defaults = rows(
+        "SELECT table_name FROM information_schema.columns WHERE table_schema = 'gazelle' "
+        "AND column_name = 'synced_at' AND column_default IS NOT NULL"
+    )
+    assert defaults == []
 
 
 def test_timestamps_without_a_zone_are_taken_as_utc(old_service, empty_engine, rows, load):
@@ -245,6 +258,94 @@ def test_a_time_without_a_zone_that_stays_so_is_no_change_of_what_else_changes(o
     assert changed == [{"changed": {"status": ["ACTIVE", "INACTIVE"]}}]
     # It was said once.
     assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
+
+# Column of contacts → the type that it was made with, what Gazelle has in it, and what such a column makes of that.
+KEPT_AS = {
+    "numeric(10,2)": ("latitude", 45.50884, Decimal("45.51")),
+    "double precision": ("latitude", 45.50884, 45.50884),
+    "integer": ("latitude", 45.5, 46),
+    "timestamp": (
+        "created_at",
+        CREATED.replace(microsecond=250_000),
+        CREATED.replace(microsecond=250_000, tzinfo=None),
+    ),
+    "timestamp(0)": ("created_at", CREATED.replace(microsecond=250_000), CREATED.replace(tzinfo=None)),
+    "timestamptz(0)": ("created_at", CREATED.replace(microsecond=750_000), CREATED.replace(second=1)),
+    "date": ("created_at", CREATED, CREATED.date()),
+    "varchar(30)": ("email", "a@b.example", "a@b.example"),
+    "char(30)": ("email", "a@b.example", "a@b.example".ljust(30)),
+    'text collate "C"': ("email", "a@b.example", "a@b.example"),
+}
+
+
+@pytest.mark.parametrize("type_", KEPT_AS)
+def test_what_a_column_makes_of_a_value_is_no_change_and_is_said_once(empty_engine, rows, type_, caplog):
+    column, given, kept = KEPT_AS[type_]
+    few = {name: TABLES[name] for name in ("users", "clients", "contacts")}
+    rows(f"""
+        CREATE SCHEMA gazelle;
+        CREATE TABLE gazelle.contacts (id serial PRIMARY KEY, external_id text UNIQUE, {column} {type_}, title text);
+        CREATE VIEW gazelle.theirs AS SELECT external_id, {column} FROM gazelle.contacts;
+        """)
+    warehouse.migrate(empty_engine, few)
+    caplog.clear()
+    for night, title in enumerate(("M.", "M.", "Dr", "Dr")):
+        person = {"external_id": "con_1", "title": title, column: given}
+        report = warehouse.load(empty_engine, Canned(TABLES["contacts"], [person]), run_id=str(night))
+        warehouse.migrate(empty_engine, few)
+        did = (report.inserted, report.updated, report.unchanged)
+        assert did == ((1, 0, 0), (0, 0, 1), (0, 1, 0), (0, 0, 1))[night]
+        assert report.warnings == []
+    assert rows(f"SELECT {column} AS kept FROM gazelle.theirs") == [{"kept": kept}]
+    assert rows("SELECT run_id, changed FROM gazelle.row_changes") == [
+        {"run_id": "2", "changed": {"title": ["M.", "Dr"]}}
+    ]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == []
+
+
+def test_grants_policies_and_views_on_the_old_table_stay_as_they_are(old_service, empty_engine, load, rows):
+    named = "gazelle_test_reader"
+    rows(f"CREATE ROLE {named}")
+    theirs = """
+        SELECT (SELECT array_agg(acl::text ORDER BY acl::text) FROM unnest(relacl) AS acl) AS granted, relrowsecurity,
+               (SELECT array_agg(polname::text) FROM pg_policy WHERE polrelid = pg_class.oid) AS policies
+        FROM pg_class WHERE oid IN ('gazelle.clients'::regclass, 'gazelle.theirs'::regclass) ORDER BY relname
+    """
+    try:
+        old_service(
+            f"GRANT SELECT, UPDATE (crm_note) ON gazelle.clients TO {named}; "
+            f"CREATE POLICY mine ON gazelle.clients TO {named} USING (true); "
+            f"CREATE VIEW gazelle.theirs AS SELECT id, crm_note FROM gazelle.clients; "
+            f"GRANT SELECT ON gazelle.theirs TO {named}"
+        )
+        before = rows(theirs)
+        warehouse.migrate(empty_engine)
+        load(range(5))
+        assert rows(theirs) == before
+        assert rows("SELECT count(*) AS n FROM gazelle.theirs WHERE crm_note = 'theirs'") == [{"n": 5}]
+    finally:
+        rows(f"DROP OWNED BY {named}; DROP ROLE {named}")
+
+
+def test_while_the_old_script_runs_on_each_night_brings_back_what_gazelle_has(old_service, empty_engine, rows):
+    old_service()
+    warehouse.migrate(empty_engine)
+    source = Canned(TABLES["clients"], clients(range(5), updated_at=CREATED))
+    for night in range(2):
+        warehouse.load(empty_engine, source, run_id=str(night), allow_mass_delete=True)
+        # It is Gazelle's from then on, and no longer when a row was written.
+        assert rows("SELECT DISTINCT updated_at, crm_note FROM gazelle.clients") == [
+            {"updated_at": CREATED, "crm_note": "theirs"}
+        ]
+        # As the old script upserts.
+        rows(
+            "INSERT INTO gazelle.clients (external_id, company_name, tags, updated_at) VALUES ('cli_0001', 'Client 1', "
+            "'{}', now()) ON CONFLICT (external_id) DO UPDATE SET updated_at = excluded.updated_at"
+        )
+    assert rows("SELECT count(*) AS n FROM gazelle.clients") == [{"n": 5}]
+    report = warehouse.load(empty_engine, source, run_id="last")
+    assert (report.inserted, report.updated, report.unchanged) == (0, 1, 4)
 
 
 def test_no_check_calls_somebody_s_own_row_broken(old_service, empty_engine, load):
