@@ -55,6 +55,9 @@ logger = logging.getLogger(__name__)
 READS = 3
 # How many records are asked for by id before it is looked whether they are too many already.
 CHUNK = 250
+# Seconds that a connection is held while the API is read: a new one costs six trips to the database or more, and a
+# place in a pooler is not to be held for the minutes that a long list takes.
+HELD = 5.0
 
 
 class ClientLike(Protocol):
@@ -188,14 +191,14 @@ class Load:
 
     def read(self) -> None:
         """Spools what the source has, until it is proved whole, or was read often enough."""
-        # No connection is held while the API is being read, which takes minutes.
-        self.engine.dispose()
         began = time.monotonic()
+        self.let_go(began)
         assert self.read_from is not None
         for _ in range(READS):
             self.spool.clear()
             for frame in self.source.pages():
                 self.spool.add(frame)
+                self.let_go(began)
             self.doubts = list(self.source.doubts)
             # What is refused once is refused again.
             if not self.doubts or self.source.is_refused:
@@ -212,7 +215,8 @@ class Load:
 
         Once more of them are gone than may be marked, there is no need to ask for the rest.
         """
-        self.engine.dispose()
+        began = time.monotonic()
+        self.let_go(began)
         self.asked = set()
         if unseen.table_is_empty:
             for frame in self.source.look_again():
@@ -223,8 +227,14 @@ class Load:
                 self.spool.add(frame)
             self.asked.update(entry.key for entry in chunk)
             self.not_gone |= self.source.not_gone
+            self.let_go(began)
             if not self.allow_mass_delete and unseen.count_surprising(self.asked - self.not_gone) > unseen.limit:
                 return
+
+    def let_go(self, began: float) -> None:
+        """Closes the connection that is kept, once the API is read for longer than it may be held."""
+        if time.monotonic() - began >= HELD:
+            self.engine.dispose()
 
     def write(self, what: str) -> LoadReport | Unseen:
         zone = self.source.scope.zone

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -178,17 +179,36 @@ def test_a_table_that_fails_fails_the_run_and_leaves_its_reason_in_the_log(run: 
     assert "HTTP 403" in error
 
 
-def test_a_run_opens_a_connection_for_each_table_and_holds_none_while_the_api_is_being_read(
-    run: Run, empty_engine: Any, live: Sandbox, database_url: str
-) -> None:
-    watcher = warehouse.connect(database_url, keep_open=True)
-    ours = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'gazelle-sync'"
-    held: list[int] = [len(query_rows(watcher, f"SELECT {ours}"))]
-    opened: list[object] = []
+@pytest.fixture
+def opened() -> Iterator[list[object]]:
+    """The connections to PostgreSQL that were opened, by whatever engine."""
+    found: list[object] = []
 
     def count(connection: object, _: object) -> None:
         if isinstance(connection, psycopg2.extensions.connection):
-            opened.append(connection)
+            found.append(connection)
+
+    event.listen(Pool, "connect", count)
+    yield found
+    event.remove(Pool, "connect", count)
+
+
+def test_a_run_of_short_lists_opens_one_connection_for_all_of_its_tables(
+    run: Run, empty_engine: Any, opened: list[object]
+) -> None:
+    assert run(*TABLES, months=(MONTH, NEXT)).success
+    # And one for whose account it is, as the API is asked about its shape in between.
+    assert len(opened) == 2
+
+
+def test_a_run_holds_no_connection_while_long_lists_are_being_read(
+    run: Run, empty_engine: Any, live: Sandbox, database_url: str, opened: list[object], bare: pytest.MonkeyPatch
+) -> None:
+    # The package has a function of the module's name.
+    bare.setattr(importlib.import_module("gazelle_sync.warehouse.load"), "HELD", 0.0)
+    watcher = warehouse.connect(database_url, keep_open=True)
+    ours = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'gazelle-sync'"
+    held: list[int] = [len(query_rows(watcher, f"SELECT {ours}"))]
 
     def look(_: object) -> None:
         # A server's process takes a moment to end.
@@ -198,11 +218,10 @@ def test_a_run_opens_a_connection_for_each_table_and_holds_none_while_the_api_is
         held.append(now)
 
     fault = live.faults.add(Fault("mutate", times=None, mutate=look))
-    event.listen(Pool, "connect", count)
+    opened.clear()
     try:
         assert run(*TABLES, months=(MONTH, NEXT)).success
     finally:
-        event.remove(Pool, "connect", count)
         live.faults.remove(fault)
         watcher.dispose()
     # One for whose account it is, one for the declared shape, before the first table is read, as the API's shape is
