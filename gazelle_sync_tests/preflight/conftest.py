@@ -56,7 +56,7 @@ RECORDS = "Dagster's records"
 def findings(output: str, language: str = "en") -> dict[str, tuple[bool, str]]:
     """What was looked at → whether it is well, and what is said of it."""
     names = "|".join(LINES[language])
-    parts = re.split(rf"([✓✗?]) ({names}): ", " ".join(output.split()))[1:]
+    parts = re.split(rf"([✓✗?]) ({names}) ?: ", " ".join(output.split()))[1:]
     marks, found, texts = parts[::3], parts[1::3], parts[2::3]
     return {name: (mark != "✗", text.strip()) for mark, name, text in zip(marks, found, texts, strict=True)}
 
