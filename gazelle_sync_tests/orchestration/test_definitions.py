@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 from types import ModuleType
 
@@ -143,6 +144,16 @@ def test_a_table_comes_after_those_it_depends_on(specs: dict[str, AssetSpec], na
 def test_the_graph_is_the_missions(specs: dict[str, AssetSpec]) -> None:
     parents = {name: {dep.asset_key.path[-1] for dep in specs[name].deps} for name in BEFORE}
     assert parents == {name: set(before.split()) or {"gazelle_api"} for name, before in BEFORE.items()}
+
+
+def test_the_graph_of_the_groups_goes_one_way(defs: Definitions) -> None:
+    group = {spec.key: spec.group_name for spec in defs.resolve_all_asset_specs()}
+    before: dict[str | None, set[str | None]] = {}
+    for spec in defs.resolve_all_asset_specs():
+        parents = {group[dep.asset_key] for dep in spec.deps if dep.asset_key in group}
+        before.setdefault(spec.group_name, set()).update(parents - {spec.group_name})
+    assert next(TopologicalSorter(before).static_order()) == "gazelle"
+    assert before["views"] >= {"people", "pianos", "calendar", "money"}
 
 
 def test_gazelle_is_in_the_graph_as_what_nobody_here_makes(defs: Definitions) -> None:

@@ -1,6 +1,5 @@
 """client_overview: a client on one line, from the first visit to what is owed."""
 
-from gazelle_sync.tables.declaration import Group
 from gazelle_sync.warehouse.views.declaration import View, made, mirrored, same_number
 
 # Drafts are not sent yet, and these two never will be.
@@ -15,7 +14,6 @@ CLIENT_OVERVIEW = View(
     comment="A client a row: since when, last and next visit, pianos, what was invoiced and what is owed.",
     reads=("clients", "appointments", "timeline_entries", "pianos", "invoices"),
     key=("client_external_id",),
-    group=Group.PEOPLE,
     columns=(
         mirrored("client_external_id", "clients.external_id", "Gazelle's id of the client."),
         mirrored("client", "clients.company_name", "What the client is called."),

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from gazelle_sync.tables import TABLES
-from gazelle_sync.tables.declaration import Group
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,6 @@ class View:
     columns: tuple[ViewColumn, ...]
     query: str
     agreements: tuple[Agreement, ...] = ()
-    group: Group = Group.CALENDAR
     example: str = ""
 
     @property

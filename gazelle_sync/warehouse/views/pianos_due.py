@@ -1,6 +1,5 @@
 """pianos_due: whom to call, and for which piano."""
 
-from gazelle_sync.tables.declaration import Group
 from gazelle_sync.warehouse.views.declaration import View, made, mirrored, same_number
 
 PIANOS_DUE = View(
@@ -8,7 +7,6 @@ PIANOS_DUE = View(
     comment="Active pianos of active clients that are due for service today or were before, with whom to call.",
     reads=("pianos", "clients", "users", "appointments", "appointment_pianos"),
     key=("piano_external_id",),
-    group=Group.PIANOS,
     columns=(
         mirrored("piano_external_id", "pianos.external_id", "Gazelle's id of the piano."),
         mirrored("make", "pianos.make"),

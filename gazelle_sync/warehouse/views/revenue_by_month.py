@@ -1,6 +1,5 @@
 """revenue_by_month: what was invoiced, and what came in."""
 
-from gazelle_sync.tables.declaration import Group
 from gazelle_sync.warehouse.views.declaration import View, made, same_number
 
 REVENUE_BY_MONTH = View(
@@ -8,7 +7,6 @@ REVENUE_BY_MONTH = View(
     comment="What was invoiced and paid, by month and currency. Amounts are in units of the currency.",
     reads=("invoices", "invoice_payments"),
     key=("month", "currency"),
-    group=Group.MONEY,
     columns=(
         made("month", "date", "The first day of the month, in the company's time zone. Null for what has no date."),
         made("currency", "text", "The currency's code (ISO 4217)."),

@@ -1,6 +1,5 @@
 """unpaid_invoices: who owes what, and for how long."""
 
-from gazelle_sync.tables.declaration import Group
 from gazelle_sync.warehouse.views.declaration import View, made, mirrored, same_number
 
 UNPAID_INVOICES = View(
@@ -8,7 +7,6 @@ UNPAID_INVOICES = View(
     comment="Invoices that were sent and not paid in full, with whom to remind. Amounts are in units of the currency.",
     reads=("invoices", "clients", "users"),
     key=("invoice_external_id",),
-    group=Group.MONEY,
     columns=(
         mirrored("invoice_external_id", "invoices.external_id", "Gazelle's id of the invoice."),
         mirrored("number", "invoices.number"),
