@@ -43,13 +43,15 @@ def test_hosts_that_start_at_once_on_an_empty_database_agree_on_tables_rows_and_
             engine,
             f"SELECT count(*), count(DISTINCT external_id) AS keys, count(synced_at) AS whole FROM gazelle.{table}",
         ) == [{"count": count, "keys": count, "whole": count}]
-    log = query_rows(engine, "SELECT table_name, status, run_id, inserted, updated, unchanged FROM gazelle.sync_log")
+    log = query_rows(engine, "SELECT table_name, status, error, run_id, inserted, unchanged FROM gazelle.sync_log")
     assert sorted(line["table_name"] for line in log) == sorted(HOSTS)
-    assert {line["status"] for line in log} == {"success"}
     assert len({line["run_id"] for line in log}) == len(HOSTS)
     pianos = [line for line in log if line["table_name"] == "pianos"]
+    # Of two that read one table, whoever began later may be done first: then the other writes nothing, and says so.
+    overtaken = [line for line in log if line["status"] != "success"]
+    assert [line for line in overtaken if line not in pianos or "began to read this table later" not in line["error"]] == []
     assert sum(line["inserted"] for line in pianos) == 85
-    assert sum(line["unchanged"] for line in pianos) == 85
+    assert sum(line["unchanged"] for line in pianos) == (0 if overtaken else 85)
     # Refresh tokens rotate: only the first host may have used it, and the others found what it got.
     refreshed = [request for request in live.requests[asked:] if request.variables.get("grant_type") == "refresh_token"]
     assert [request.status for request in refreshed] == [200]
