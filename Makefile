@@ -24,7 +24,8 @@ dev: .venv/installed ; @$(PY) -m gazelle_sync.cli dev
 psql: .venv/installed ; @$(PY) -m gazelle_sync.cli psql
 install: .venv/installed
 
-test: .venv/installed-dev ; $(PY) -m pytest --numprocesses 2 --dist loadfile
+# One more than the processors of a small machine: many tests wait for a server or a process.
+test: .venv/installed-dev ; $(PY) -m pytest --numprocesses 3 --dist loadfile
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
