@@ -142,7 +142,7 @@ def test_what_fails_in_one_span_is_read_again_and_the_contacts_of_the_others_are
     sandbox.faults.add(fault)
     cut = Cut()
     with pytest.raises(Unavailable):
-        read(reading("contacts", cut=cut, patience=2))
+        read(reading("contacts", cut=cut, patience=8))
     wait_for_abandoned_reads()
     assert cut.is_kept
     sandbox.faults.remove(fault)

@@ -90,23 +90,23 @@ def test_the_estimate_counts_seconds_by_latency_and_by_record_and_never_less_tha
     assert estimate(3, PageSize(Sizes(1), 1), speed).requests == 3
 
 
-@pytest.mark.parametrize("cap", [100, 5000])
 def test_a_list_that_is_read_in_parts_is_estimated_as_parts_that_are_under_way_at_once(
-    sandbox: Sandbox, conditions: Conditions, cap: int
+    sandbox: Sandbox, conditions: Conditions
 ):
     kinds = [*{entry["type"] for entry in sandbox.account.timeline.values()}]
     some = list(sandbox.account.timeline.values())
     for number in range(9000):
         entry = {**some[number % len(some)], "id": f"tle_more{number}", "type": kinds[number % 3]}
         sandbox.account.timeline[entry["id"]] = entry
-    sandbox.page_cap = cap
-    outcome = try_table(TABLES["timeline_entries"], None, replace(conditions, per_second=2.0))
+    # Pages that don't grow with the speed of this machine, and a limit that it is faster than on its worst day.
+    sandbox.page_cap = 100
+    outcome = try_table(TABLES["timeline_entries"], None, replace(conditions, per_second=0.05))
     before = conditions.client.api_requests
     for _ in Snapshot(conditions.client, TABLES["timeline_entries"], ALL).pages():
         pass
     assert outcome.full is not None
     assert abs(outcome.full.requests - (conditions.client.api_requests - before)) <= 2
-    assert outcome.full.seconds == pytest.approx(outcome.full.requests / 2), "no faster than the rate limit lets it"
+    assert outcome.full.seconds == pytest.approx(outcome.full.requests / 0.05), "no faster than the rate limit lets it"
 
 
 def test_parts_take_as_long_as_the_longest_turn():

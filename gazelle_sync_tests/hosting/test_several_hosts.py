@@ -49,7 +49,9 @@ def test_hosts_that_start_at_once_on_an_empty_database_agree_on_tables_rows_and_
     pianos = [line for line in log if line["table_name"] == "pianos"]
     # Of two that read one table, whoever began later may be done first: then the other writes nothing, and says so.
     overtaken = [line for line in log if line["status"] != "success"]
-    assert [line for line in overtaken if line not in pianos or "began to read this table later" not in line["error"]] == []
+    assert [
+        line for line in overtaken if line not in pianos or "began to read this table later" not in line["error"]
+    ] == []
     assert sum(line["inserted"] for line in pianos) == 85
     assert sum(line["unchanged"] for line in pianos) == (0 if overtaken else 85)
     # Refresh tokens rotate: only the first host may have used it, and the others found what it got.
