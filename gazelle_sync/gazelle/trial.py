@@ -124,9 +124,7 @@ class Conditions:
 def try_tables(tables: Sequence[Table], known: Mapping[str, Sizes], conditions: Conditions) -> list[Outcome]:
     """Tries each table, as many at once as requests may be; `known` are the sizes of pages that worked last.
 
-    What fails is in the outcome.
-
-    What has not come by the end of the conditions is not waited for.
+    What fails is in the outcome. What has not come by the end of the conditions is not waited for.
     """
     trials = [Trial(table, known.get(table.name), conditions) for table in tables]
     waiting: SimpleQueue[Trial] = SimpleQueue()
