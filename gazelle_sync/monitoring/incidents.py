@@ -38,8 +38,8 @@ FIRST_LOOK = timedelta(days=1)
 RUNS_A_PAGE = 100
 
 AT_WORK = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
-# Dagster puts the first on a run that a crash ended and that it means to start again, and the second once it has:
-# the second run decides. It does so within seconds, if its daemon runs.
+# Dagster puts the first on a run just after it has noted that it failed, and the second once it has started it again:
+# then the second run decides. It does so within seconds, if its daemon runs.
 WILL_RETRY = "dagster/will_retry"
 RETRIED_BY = "dagster/auto_retry_run_id"
 RETRIED_WITHIN = timedelta(minutes=2)
@@ -138,7 +138,7 @@ class Watcher:
             if record and first_look and datetime.now(timezone.utc) - end_of(record) > FIRST_LOOK:
                 memory.note_seen(run_id)
             elif record:
-                if is_under_way(record) or is_undecided(record):
+                if is_under_way(record) or is_undecided(record, self._instance.run_retries_enabled):
                     continue
                 if RETRIED_BY not in record.dagster_run.tags and not self._look_at_run(record, memory):
                     continue
@@ -341,9 +341,11 @@ def is_under_way(record: RunRecord) -> bool:
     return not record.dagster_run.is_finished
 
 
-def is_undecided(record: RunRecord) -> bool:
-    """Whether a run failed that Dagster may be about to start again."""
-    if record.dagster_run.tags.get(WILL_RETRY) != "true":
+def is_undecided(record: RunRecord, retries: bool) -> bool:
+    """Whether a run failed that Dagster, which `retries`, may be about to start again."""
+    run = record.dagster_run
+    unsaid = "true" if retries and run.status is DagsterRunStatus.FAILURE else "false"
+    if run.tags.get(WILL_RETRY, unsaid) != "true":
         return False
     # An end that is still to come was noted by a clock that was ahead.
     return timedelta() <= datetime.now(timezone.utc) - end_of(record) < RETRIED_WITHIN

@@ -31,8 +31,9 @@ def heartbeat() -> Iterator[Webhook]:
 
 
 @pytest.fixture
-def instance() -> Iterator[DagsterInstance]:
-    with instance_for_test() as instance:
+def instance(request: pytest.FixtureRequest) -> Iterator[DagsterInstance]:
+    """With what a test sets of `dagster.yaml`, as the fixture's parameter."""
+    with instance_for_test(overrides=getattr(request, "param", {})) as instance:
         yield instance
 
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -118,6 +118,29 @@ def test_a_run_that_dagster_is_about_to_start_again_is_waited_for(instance: Dags
     assert look() == []
     second = crashed(instance, **{"dagster/will_retry": "false"})
     instance.add_run_tags(first, {"dagster/auto_retry_run_id": second})
+    (text,) = look()
+    assert second in text
+
+
+@pytest.mark.parametrize("instance", [{"run_retries": {"enabled": True, "max_retries": 1}}], indirect=True)
+def test_a_run_is_not_told_of_before_dagster_has_said_whether_it_is_started_again(
+    instance: DagsterInstance, look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says so after it has said that the run failed; somebody who looks in between knows too little."""
+    between = []
+    add_tags = DagsterInstance.add_run_tags
+
+    def look_first(self: DagsterInstance, run_id: str, new_tags: Mapping[str, str]) -> None:
+        between.append(look())
+        add_tags(self, run_id, new_tags)
+
+    monkeypatch.setattr(DagsterInstance, "add_run_tags", look_first)
+    first = crashed(instance)
+    assert (between, look()) == ([[]], [])
+    second = crashed(instance)
+    instance.add_run_tags(first, {"dagster/auto_retry_run_id": second})
+    instance.add_run_tags(second, {"dagster/will_retry": "false"})
+    assert not any(between)
     (text,) = look()
     assert second in text
 
