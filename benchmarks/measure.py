@@ -62,8 +62,8 @@ class Database:
 
     @property
     def url_with_host(self) -> str:
-        """dlt takes no address without a host; the one of the socket stands behind it."""
-        return self.url.replace("@/", "@localhost/").replace("postgres:@", "postgres:-@")
+        """dlt takes no address without a host and a password; the socket, which asks for none, stands behind it."""
+        return self.url.replace("postgres@/", "postgres:-@localhost/")
 
     def execute(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         connection = psycopg2.connect(self.url)
