@@ -592,6 +592,22 @@ TEXTS: dict[str, tuple[str, str]] = {
         "The address it listens on; 127.0.0.1 unless given.",
         "L’adresse sur laquelle elle écoute ; 127.0.0.1 sans cette option.",
     ),
+    "help_ui": (
+        "Serves the Dagster UI and the status page. `gazelle-sync dev` runs it, and so do containers.",
+        "Sert l’interface de Dagster et la page d’état. `gazelle-sync dev` la lance, les conteneurs aussi.",
+    ),
+    "help_ui_port": (
+        "Where it listens; 3000 unless given.",
+        "Où elle écoute ; 3000 sans cette option.",
+    ),
+    "help_ui_host": (
+        "The address it listens on; 127.0.0.1 unless given.",
+        "L’adresse sur laquelle elle écoute ; 127.0.0.1 sans cette option.",
+    ),
+    "help_ui_workspace": (
+        "What Dagster loads; the project’s workspace.yaml unless given.",
+        "Ce que Dagster charge ; le workspace.yaml du projet sans cette option.",
+    ),
     "help_dev_verbose": (
         "Show all that Dagster says, not only what went wrong.",
         "Montre tout ce que dit Dagster, et pas seulement ce qui a mal tourné.",

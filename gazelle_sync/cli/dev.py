@@ -111,7 +111,7 @@ def start_services(
     host, port = listener.getsockname()[:2]
     run(
         "dev_webserver",
-        *("gazelle_sync.ui", "--workspace", str(workspace), "--socket", str(listener.fileno())),
+        *("gazelle_sync.cli.ui", "--workspace", str(workspace), "--socket", str(listener.fileno())),
         *("--host", host, "--port", str(port)),
         descriptors=[listener.fileno()],
     )

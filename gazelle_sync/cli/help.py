@@ -27,6 +27,9 @@ PLACES = {
     "sandbox port": "port",
     "dev port": "port",
     "dev host": "address",
+    "ui port": "port",
+    "ui host": "address",
+    "ui workspace": "file",
     "psql arguments": "arguments",
 }
 
@@ -54,8 +57,8 @@ class Context(click.Context):
     formatter_class = Formatter
 
 
-class Group(click.Group):
-    """The commands, each with its whole first sentence."""
+class Command(click.Command):
+    """A program by itself."""
 
     context_class = Context
 
@@ -63,6 +66,10 @@ class Group(click.Group):
         translate(self, find_speech())
         translate_sentences()
         return super().make_context(*args, **options)
+
+
+class Group(Command, click.Group):
+    """The commands, each with its whole first sentence."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -95,27 +102,28 @@ def find_sentence_of_number(one: str, many: str, count: int) -> str:
     return find_sentence(one if count == 1 else many)
 
 
-def translate(group: click.Group, say: Speech) -> None:
-    """Gives every command and every option its text: `help_<command>`, `help_<command>_<option>`."""
-    group.help = say("help_all")
-    group.options_metavar, group.subcommand_metavar = say("help_place_options"), say("help_place_command")
-    for command in (group, *group.commands.values()):
-        if command is not group:
-            command.context_class = Context
-            command.help = say(name) if (name := f"help_{command.name}") in TEXTS else command.help
-            command.options_metavar = say("help_place_options")
-        for parameter in command.params:
-            if isinstance(parameter, click.Option):
-                # One that is forgotten keeps its own, and a test says so: no command is to fail for its help.
-                name = f"help_{command.name}_{parameter.name}"
-                parameter.help = say(name) if name in TEXTS else parameter.help
-            # A word that stands for what a person writes there.
-            if place := PLACES.get(f"{command.name} {parameter.name}"):
-                parameter.metavar = say(f"help_place_{place}")
-        with click.Context(command, help_option_names=["-h", "--help"]) as context:
-            shown = command.get_help_option(context)
-        if shown:
-            shown.help = say("help_this")
+def translate(command: click.Command, say: Speech) -> None:
+    """Gives a command, its own commands and every option its text: `help_<command>`, `help_<command>_<option>`."""
+    # One that is forgotten keeps its own, and a test says so: no command is to fail for its help.
+    own = "help_all" if isinstance(command, click.Group) else f"help_{command.name}"
+    command.help = say(own) if own in TEXTS else command.help
+    command.context_class = Context
+    command.options_metavar = say("help_place_options")
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            name = f"help_{command.name}_{parameter.name}"
+            parameter.help = say(name) if name in TEXTS else parameter.help
+        # A word that stands for what a person writes there.
+        if place := PLACES.get(f"{command.name} {parameter.name}"):
+            parameter.metavar = say(f"help_place_{place}")
+    with click.Context(command, help_option_names=["-h", "--help"]) as context:
+        shown = command.get_help_option(context)
+    if shown:
+        shown.help = say("help_this")
+    if isinstance(command, click.Group):
+        command.subcommand_metavar = say("help_place_command")
+        for each in command.commands.values():
+            translate(each, say)
 
 
 def first_line(command: click.Command) -> str:

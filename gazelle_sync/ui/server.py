@@ -1,16 +1,12 @@
-"""`gazelle-sync-ui`: one web server with the Dagster UI and the status page, behind the guard.
+"""One web server with the Dagster UI and the status page, behind the guard.
 
-Keep out: whom it answers (`guard`), and how the status page looks (`monitoring.status_page`).
+Keep out: whom it answers (`guard`), how the status page looks (`monitoring.status_page`), what is typed (`cli.ui`).
 """
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
-import sys
 
-import click
 import dagster
 import uvicorn
 from dagster._core.workspace.context import WorkspaceProcessContext
@@ -22,7 +18,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from gazelle_sync.environment import connections
-from gazelle_sync.environment.settings import ROOT, Misconfigured, Settings, load_files, read_settings
+from gazelle_sync.environment.settings import Settings
 from gazelle_sync.monitoring.status import read_status
 from gazelle_sync.monitoring.status_page import render_page
 from gazelle_sync.translations import Speech
@@ -35,21 +31,9 @@ STATEMENT_TIMEOUT, POOL_RECYCLE, POOL_OVERFLOW, POLL_RATE = 15_000, 3600, 20, 20
 GRACE = 5
 
 
-@click.command(context_settings={"help_option_names": ["--help"]})
-@click.option("--host", "-h", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", "-p", type=click.IntRange(1, 65535), default=3000, show_default=True)
-@click.option("--workspace", "-w", default=str(ROOT / "workspace.yaml"), help="What Dagster loads.")
-@click.option("--socket", "descriptor", type=int, hidden=True, help="A bound socket that the parent left open.")
-def main(host: str, port: int, workspace: str, descriptor: int | None) -> None:
-    """Serves the Dagster UI and the status page. `gazelle-sync dev` runs it, and so do containers."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    os.environ.setdefault("DAGSTER_HOME", str(ROOT))
-    try:
-        load_files()
-        settings = read_settings()
-    except Misconfigured as error:
-        click.echo(f"gazelle-sync-ui: {error}", err=True)
-        sys.exit(2)
+def serve(settings: Settings, workspace: str, *, host: str, port: int, descriptor: int | None) -> None:
+    """Serves until a signal ends it. `workspace` is the file that says what Dagster loads; `descriptor`, if given, that
+    of a bound socket, which is listened on in place of `host` and `port`."""
     with (
         dagster.DagsterInstance.get() as instance,
         WorkspaceProcessContext(instance, WorkspaceFileTarget([workspace]), version=dagster.__version__) as context,

@@ -287,7 +287,7 @@ def test_a_port_that_is_taken_is_said_with_one_that_is_free_before_anything_is_s
 
 # As what dies is found among the processes, by what it was started as; and what it is called.
 PARTS = {
-    "gazelle_sync.ui": "the webserver",
+    "gazelle_sync.cli.ui": "the webserver",
     "dagster._daemon": "Dagster's daemon",
     # The proxy before it lives on, and would not notice.
     "grpc": "Dagster's code server",

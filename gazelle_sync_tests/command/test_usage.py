@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gazelle_sync import cli
-from gazelle_sync.cli import main
+from gazelle_sync.cli import main, ui
 from gazelle_sync.cli.findings import NotKnown, find
 from gazelle_sync.cli.help import SENTENCES
 from gazelle_sync.environment import connections
@@ -197,6 +197,23 @@ def test_help_is_whole_in_the_readers_language(
             assert " ".join(say(f"help_{name}_{option.name}").split()) in " ".join(own.split())
         assert not re.search(r"INTEGER|TEXT|%Y|RANGE|<=|\.\.\.$|DATETIME|FILENAME", own, re.MULTILINE)
         assert max(map(len, own.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_the_program_that_serves_the_ui_speaks_the_readers_language_too(
+    bare: pytest.MonkeyPatch, language: str
+) -> None:
+    bare.setenv("GAZELLE_SYNC_LANG", language)
+    say = Speech(language)
+    shown = said(CliRunner().invoke(ui.main, ["--help"]))
+    shown_options = [each for each in ui.main.params if isinstance(each, click.Option) and not each.hidden]
+    assert len(shown_options) == 3
+    for text in ("help_ui", "help_this", *(f"help_ui_{option.name}" for option in shown_options)):
+        assert " ".join(say(text).split()) in shown
+    assert not re.search(r"INTEGER|TEXT|RANGE|default:", shown)
+    refused = CliRunner().invoke(ui.main, ["--port", "x"])
+    assert refused.exit_code == 2
+    assert say("no_such_port", value="x") in said(refused)
 
 
 @pytest.mark.parametrize("language", ["en", "fr"])

@@ -21,6 +21,7 @@ from gazelle_sync.gazelle.errors import GazelleError
 from gazelle_sync.sandbox import Account, Fault
 from gazelle_sync.sandbox.texts import AWKWARD, AWKWARD_TAGS
 from gazelle_sync.tables import TABLES, Scope
+from gazelle_sync.warehouse.connection import transaction
 from gazelle_sync_tests.conftest import ALL, TODAY, TORONTO
 from gazelle_sync_tests.warehouse.canned import Canned, clients, shown
 from gazelle_sync_tests.warehouse.expected import THE_REST
@@ -293,6 +294,15 @@ def test_the_order_in_which_tables_are_synced_does_not_matter(mirror, mirrors_th
         assert rows(f"SELECT count(*) AS n FROM gazelle.{name} WHERE synced_at IS NULL")[0]["n"] == 0, name
 
 
+@pytest.fixture
+def own_counters(engine):
+    """Tables whose counters no earlier test has a hand in: a server process that ends may tell late what it wrote."""
+    with transaction(engine) as cursor:
+        cursor.execute("DROP SCHEMA gazelle CASCADE")
+    warehouse.migrate(engine)
+
+
+@pytest.mark.usefixtures("own_counters")
 def test_a_second_sync_reports_every_row_unchanged_and_touches_none(mirror_all, rows):
     first = mirror_all()
 
@@ -319,15 +329,14 @@ def test_a_second_sync_reports_every_row_unchanged_and_touches_none(mirror_all, 
         assert counts == (0, 0, first[name].rows, 0, 0, 0), name
 
 
+@pytest.mark.usefixtures("own_counters")
 def test_a_first_load_leaves_no_dead_rows_behind(mirror, rows):
     for name in TABLES:
         mirror(name)
     rows("SELECT pg_stat_force_next_flush()")
-    dead = rows(
-        "SELECT relname, n_dead_tup, n_tup_ins, n_tup_upd, n_tup_del, n_live_tup, autoanalyze_count, analyze_count "
-        "FROM pg_stat_user_tables WHERE schemaname = 'gazelle' AND n_dead_tup > 0"
-    )
-    assert dead == []
+    counted = rows("SELECT relname, n_dead_tup, n_tup_ins FROM pg_stat_user_tables WHERE schemaname = 'gazelle'")
+    assert sum(table["n_tup_ins"] for table in counted) > 0
+    assert [table for table in counted if table["n_dead_tup"]] == []
 
 
 def test_only_rows_that_changed_are_written_and_the_counts_say_how_many(mirror, sandbox, rows, mirrors_the_account):
