@@ -199,7 +199,8 @@ def figures(results: Results) -> str:
 def write(results: Results) -> None:
     """Renews the part of docs/performance.md between the marks, and the plot."""
     about = results["compare"]
-    rounds = {part: len(results[part]["rounds"]) for part in ("compare", "command", "distance", "latency")}
+    measured = ("compare", "command", "distance", "latency", "parts", "slow")
+    rounds = {part: len(results[part]["rounds"]) for part in measured}
     rounds["growth"] = min(map(len, results["growth"]["sizes"].values()))
     told = ", ".join(f"{part} {count}" for part, count in rounds.items())
     text = (
