@@ -22,8 +22,12 @@ from gazelle_sync.warehouse import WarehouseError, connection, interruption
 from gazelle_sync.warehouse.connection import Availability, transaction
 from gazelle_sync_tests.warehouse.conftest import wait_until
 
-# A process that waits for a lock on a table, and says how it ended.
+# A process that waits for a lock on a table, and says how it ended. It hears both signals as the command does: what a
+# shell starts in the background ignores the first of them.
 WAITER = """
+import signal
+for ending in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(ending, signal.default_int_handler)
 import sys
 from gazelle_sync import warehouse
 from gazelle_sync.warehouse.connection import transaction, with_retries
@@ -116,9 +120,8 @@ def is_waited_for(rows: Callable[..., list[dict[str, object]]]) -> bool:
 def test_a_signal_ends_a_process_that_waits_for_a_lock_and_cancels_its_statement(
     ending: signal.Signals, engine: Engine, database_url: str, rows: Callable[..., list[dict[str, object]]]
 ) -> None:
-    handled = "import signal; signal.signal(signal.SIGTERM, signal.default_int_handler)\n" + WAITER
     with locked(engine):
-        process = subprocess.Popen([sys.executable, "-c", handled, database_url], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen([sys.executable, "-c", WAITER, database_url], stdout=subprocess.PIPE, text=True)
         wait_until(lambda: is_waited_for(rows))
         began = time.monotonic()
         process.send_signal(ending)
