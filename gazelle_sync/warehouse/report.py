@@ -43,8 +43,9 @@ class LoadReport:
         return "warning" if self.warnings else "success"
 
     def __str__(self) -> str:
+        requests = "1 request" if self.api_requests == 1 else f"{self.api_requests} requests"
         return (
             f"{self.table}: {self.fetched} fetched, {self.inserted} inserted, {self.updated} updated, "
             f"{self.filled} filled, {self.unchanged} unchanged, {self.deleted} deleted, {self.restored} restored, "
-            f"{self.rejected} rejected, {self.api_requests} requests, {self.seconds:.1f} s"
+            f"{self.rejected} rejected, {requests}, {self.seconds:.1f} s"
         )

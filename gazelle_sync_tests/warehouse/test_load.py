@@ -21,6 +21,7 @@ from gazelle_sync.gazelle.errors import GazelleError
 from gazelle_sync.sandbox import Account, Fault
 from gazelle_sync.sandbox.texts import AWKWARD, AWKWARD_TAGS
 from gazelle_sync.tables import TABLES, Scope
+from gazelle_sync.warehouse import LoadReport
 from gazelle_sync.warehouse.connection import transaction
 from gazelle_sync_tests.conftest import ALL, TODAY, TORONTO
 from gazelle_sync_tests.warehouse.canned import Canned, clients, shown
@@ -292,6 +293,11 @@ def test_the_order_in_which_tables_are_synced_does_not_matter(mirror, mirrors_th
     mirrors_the_account()
     for name in TABLES:
         assert rows(f"SELECT count(*) AS n FROM gazelle.{name} WHERE synced_at IS NULL")[0]["n"] == 0, name
+
+
+def test_one_request_is_told_of_as_one(mirror):
+    assert ", 1 request, " in str(mirror("users"))
+    assert ", 0 requests, " in str(LoadReport("users", "all"))
 
 
 @pytest.fixture
