@@ -18,6 +18,7 @@ import requests
 import urllib3
 
 from gazelle_sync.deadline import DeadlineAdapter
+from gazelle_sync.gazelle.allocation import give_back_at_once
 from gazelle_sync.gazelle.errors import NotAuthorized, Refused, Retryable, TooMuch, Unanswered, Unavailable
 from gazelle_sync.gazelle.rate_limit import announced_wait, http_date, is_limited
 from gazelle_sync.gazelle.route import Route
@@ -122,6 +123,7 @@ class Transport:
         read_timeout: float = 60.0,
         observe: Callable[[Exchange], None] | None = None,
     ) -> None:
+        give_back_at_once()
         self.base_url = base_url.rstrip("/")
         self.concurrent = concurrent
         self.requests = 0
