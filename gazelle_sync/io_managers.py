@@ -87,7 +87,7 @@ class PostgresIOManager(ConfigurableIOManager):
         try:
             if last := warehouse.read_last_day(engine, table):
                 note_last_day(self.postgres.settings().var / LAST_DAYS, table.name, last)
-            decoration = make_decoration(engine, table, context.run_id)
+            decoration = make_decoration(engine, table, context.run_id if report.has_changed else None)
         except Exception as error:  # the load is committed, and this only decorates it
             why = one_line(str(error), (), LONGEST_WHY) or type(error).__name__
             logger.warning("%s", say("sample_not_read", table=table.name, why=why))
@@ -151,9 +151,9 @@ class PostgresIOManager(ConfigurableIOManager):
         return warehouse.read(self.postgres.engine(), table, scope)
 
 
-def make_decoration(engine: warehouse.Engine, table: Table, run_id: str) -> dict[str, Any]:
-    """What changed, and a few rows, as metadata. Raises `WarehouseError`."""
-    changes, count = warehouse.read_changes(engine, {table.name: table}, run_id=run_id)
+def make_decoration(engine: warehouse.Engine, table: Table, run_id: str | None) -> dict[str, Any]:
+    """What a run changed, None if nothing, and a few rows, as metadata. Raises `WarehouseError`."""
+    changes, count = warehouse.read_changes(engine, {table.name: table}, run_id=run_id) if run_id else ([], 0)
     sample = warehouse.read_sample(engine, table)
     records = [TableRecord({str(name): to_cell(value) for name, value in row.items()}) for _, row in sample.iterrows()]
     return {

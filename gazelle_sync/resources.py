@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
+from typing import TypeVar
 
 from dagster import ConfigurableResource, EnvVar, InitResourceContext
 from pydantic import Field, PrivateAttr
@@ -23,6 +24,8 @@ from gazelle_sync.gazelle import Client, Cut, GazelleError, Snapshot
 from gazelle_sync.tables import Scope, Table
 from gazelle_sync.tables.declaration import Sizes
 
+Resource = TypeVar("Resource", bound="ConfiguredResource")
+
 
 class ConfiguredResource(ConfigurableResource):  # type: ignore[type-arg]
     """A resource that is a part of the settings."""
@@ -31,6 +34,16 @@ class ConfiguredResource(ConfigurableResource):  # type: ignore[type-arg]
         """The environment's settings, with what this resource was given in their place. Raises `Misconfigured`."""
         given = {VARIABLES[name]: value for name, value in self if isinstance(value, str)}
         return read_settings({**os.environ, **given})
+
+    def read_environment(self: Resource) -> Resource:
+        """Another, with its variables read, for whoever uses one outside of a run, and closes it.
+
+        Dagster would make an instance in memory for each.
+        """
+        return type(self)(**{name: value.get_value("") if isinstance(value, EnvVar) else value for name, value in self})
+
+    def close(self) -> None:
+        """Lets go of what is open."""
 
 
 class GazelleResource(ConfiguredResource):
@@ -92,8 +105,11 @@ class PostgresResource(ConfiguredResource):
         try:
             yield self
         finally:
-            if self._engine:
-                self._engine.dispose()
+            self.close()
+
+    def close(self) -> None:
+        if self._engine:
+            self._engine.dispose()
 
     def engine(self) -> Engine:
         """It keeps a connection open between transactions, as long as the resource is in use.

@@ -20,8 +20,10 @@ from zoneinfo import ZoneInfo
 
 import psycopg2
 import pytest
+from dagster import DagsterInstance
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
+from xdist.scheduler import LoadFileScheduling
 
 from gazelle_sync import redaction, warehouse
 from gazelle_sync.environment import embedded
@@ -34,6 +36,8 @@ from gazelle_sync.tables.declaration import Cadence
 from gazelle_sync.translations import speak
 from gazelle_sync.warehouse import LoadReport
 from gazelle_sync.warehouse.connection import transaction
+from gazelle_sync_tests.older_postgres import start_older
+from gazelle_sync_tests.project import SOURCE
 
 TORONTO = ZoneInfo("America/Toronto")
 TODAY = date(2026, 3, 16)
@@ -43,6 +47,28 @@ ALL = Scope(TORONTO, date(2017, 1, 1))
 # Of the tests that are about today: the day, and the beginning of a short history.
 NOW = datetime.now(TORONTO).date()
 HISTORY_START = (NOW - timedelta(days=180)).replace(day=1)
+
+
+# Their installations look around every two seconds: they come one after the other, and first, as they take longest.
+INSTALLATIONS = ("daemon", "browser")
+LONG = ("command", "orchestration", "hosting", "monitoring")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {name: place for place, name in enumerate((*INSTALLATIONS, *LONG))}
+    items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))
+
+
+class ByFile(LoadFileScheduling):  # type: ignore[misc]
+    """For `make test`: each of several processes takes a file at a time, and one takes all installations."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(super()._split_scope(nodeid))
+        return "installations" if file.parent.name in INSTALLATIONS else str(file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
 
 
 def folder_for_postgres() -> Path:
@@ -66,10 +92,11 @@ def own_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def server_url() -> str:
-    """A PostgreSQL server: `TEST_DATABASE_URL`, or the embedded one in a folder of its own."""
-    if url := os.environ.get("TEST_DATABASE_URL"):
-        return url
-    url = embedded.start_postgres(folder_for_postgres())
+    """A PostgreSQL server in a folder of its own: the embedded one, or that whose programs are in `TEST_POSTGRES`."""
+    if program := os.environ.get("TEST_POSTGRES"):
+        url = start_older(Path(program), folder_for_postgres())
+    else:
+        url = embedded.start_postgres(folder_for_postgres())
     hurry(url)
     return url
 
@@ -108,11 +135,50 @@ def empty_engine(database_url: str) -> Engine:
     return engine
 
 
+# All that a test can have changed about schema gazelle, apart from rows.
+SHAPE = """
+    SELECT (SELECT array_agg((c.oid, c.relacl, c.relowner, c.relrowsecurity, c.relnatts)::text ORDER BY c.oid)
+            FROM pg_class c WHERE c.relnamespace = n.oid),
+           (SELECT array_agg((k.oid, k.convalidated)::text ORDER BY k.oid) FROM pg_constraint k
+            WHERE k.connamespace = n.oid),
+           (SELECT count(*) FROM pg_policy), (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal), n.oid::text
+    FROM pg_namespace n WHERE nspname = 'gazelle'
+"""
+
+
+@pytest.fixture(scope="session")
+def known_shape() -> dict[str, Any]:
+    """What the schema looked like when it was last made."""
+    return {}
+
+
 @pytest.fixture
-def engine(empty_engine: Engine) -> Engine:
-    """An engine on a database with every table, all of them empty."""
-    warehouse.migrate(empty_engine)
-    return empty_engine
+def engine(database_url: str, known_shape: dict[str, Any]) -> Engine:
+    """An engine on a database with every table, all of them empty: made anew only if a test changed its shape."""
+    engine = warehouse.connect(database_url)
+    empty_tables(engine, known_shape)
+    return engine
+
+
+def empty_tables(engine: Engine, known_shape: dict[str, Any]) -> None:
+
+    def shape(cursor: Any) -> Any:
+        cursor.execute(SHAPE)
+        return cursor.fetchone()
+
+    with transaction(engine) as cursor:
+        if known_shape and known_shape["shape"] == shape(cursor):
+            cursor.execute(
+                "DO $$ BEGIN EXECUTE (SELECT 'TRUNCATE ' || string_agg('gazelle.' || tablename, ', ') || "
+                "' RESTART IDENTITY CASCADE' FROM pg_tables WHERE schemaname = 'gazelle'); END $$"
+            )
+            # What a run notes there, that nothing is lacking, is not known of tables that were just made.
+            cursor.execute("COMMENT ON SCHEMA gazelle IS NULL")
+            return
+        cursor.execute("DROP SCHEMA IF EXISTS gazelle CASCADE")
+    warehouse.migrate(engine)
+    with transaction(engine) as cursor:
+        known_shape["shape"] = shape(cursor)
 
 
 @pytest.fixture
@@ -191,6 +257,15 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[pytest.Mon
     yield monkeypatch
     for ending, handler in handlers.items():
         signal.signal(ending, handler)
+
+
+@pytest.fixture
+def shipped(bare: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[DagsterInstance]:
+    """The instance that dagster.yaml describes, in an empty folder."""
+    shutil.copy2(SOURCE / "dagster.yaml", tmp_path)
+    (tmp_path / "var/logs").mkdir(parents=True)
+    with DagsterInstance.from_config(str(tmp_path)) as instance:
+        yield instance
 
 
 @pytest.fixture(scope="session")

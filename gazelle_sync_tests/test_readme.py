@@ -17,7 +17,7 @@ from gazelle_sync.cli import main
 from gazelle_sync.environment.settings import ROOT
 from gazelle_sync.sandbox import Account, Sandbox
 from gazelle_sync.tables import TABLES, dependencies
-from gazelle_sync_tests.conftest import NOW, query_rows
+from gazelle_sync_tests.conftest import HISTORY_START, NOW, query_rows
 
 READMES = ["README.md", "README.fr.md"]
 README = (ROOT / "README.md").read_text()
@@ -45,6 +45,7 @@ def test_adding_the_file_that_the_readme_shows_adds_a_table(
                 "GAZELLE_BASE_URL": sandbox.url,
                 "GAZELLE_API_KEY": sandbox.api_key,
                 "GAZELLE_REQUESTS_PER_SECOND": "1000",
+                "GAZELLE_HISTORY_START": HISTORY_START.isoformat(),
             },
             capture_output=True,
             text=True,

@@ -44,6 +44,7 @@ def project(tmp_path: Path, sandbox: Sandbox, empty_engine: Engine, database_url
         GAZELLE_CLIENT_ID=sandbox.client_id,
         GAZELLE_CLIENT_SECRET=sandbox.client_secret,
         GAZELLE_REQUESTS_PER_SECOND="1000",
+        GAZELLE_HISTORY_START="2026-01-01",
         SUPABASE_DB_URL=url.render_as_string(hide_password=False),
         SLACK_WEBHOOK_URL=f"http://127.0.0.1:{webhook.port}/services/{SLACK}",
     )

@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import sys
 import uuid
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-from dagster import ConfigurableResource, DagsterEvent, DagsterInstance
+from dagster import DagsterEvent, DagsterInstance
 
 # Dagster has no public names for where a run's job comes from, and gives none to a run within this process.
 from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
@@ -44,8 +44,6 @@ NEVER_RETRIED = {"dagster/max_retries": "0"}
 
 # Dagster's name for definitions that are no named repository.
 REPOSITORY = "__repository__"
-
-Resource = TypeVar("Resource", bound=ConfigurableResource[Any])
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ def find_due(tables: Sequence[str], *, full: bool, days: tuple[date, date] | Non
     if full:
         return Due(list(chosen), dict.fromkeys(dated, whole_range(partitions)))
     if days is None:
-        with initialize(postgres) as database:
+        with closing(postgres.read_environment()) as database:
             due = read_due(database, partitions, chosen, datetime.now(settings.zone))
         # A table that is named is read, whatever its turn.
         return due._replace(tables=list(chosen)) if tables else due
@@ -100,7 +98,7 @@ def is_due(now: datetime) -> bool:
     at = datetime.combine(now.date(), NIGHTLY_AT, now.tzinfo)
     if at > now:
         at = datetime.combine(now.date() - timedelta(days=1), NIGHTLY_AT, now.tzinfo)
-    with initialize(postgres) as database:
+    with closing(postgres.read_environment()) as database:
         coverage = warehouse.read_coverage(database.engine(), settings.tables)
 
     def is_waiting(name: str, table: Table) -> bool:
@@ -145,7 +143,7 @@ def run_job(due: Due, *, read: str, nightly: bool, allow_mass_delete: bool) -> O
     with DagsterInstance.get() as instance:
         create_run = partial(instance.create_run_for_job, remote_job_origin=find_origin())
         instance.create_run_for_job = create_run  # type: ignore[method-assign]
-        with mark_under_way(settings.var / "runs", run_id, names):
+        with mark_under_way(settings.var / "runs", run_id, names), keep_output():
             result = defs.resolve_job_def(SYNC.name).execute_in_process(
                 instance=instance,
                 run_id=run_id,
@@ -166,7 +164,7 @@ def run_job(due: Due, *, read: str, nightly: bool, allow_mass_delete: bool) -> O
     if any(is_caused_by(event, AnotherAccount) for event in failed):
         raise AnotherAccount(next(iter(failures.values())))
     try:
-        with initialize(postgres) as database:
+        with closing(postgres.read_environment()) as database:
             log = warehouse.read_run_log(database.engine(), result.run_id)
     except Exception as error:
         if not isinstance(error, warehouse.WarehouseError):
@@ -190,6 +188,26 @@ def run_job(due: Due, *, read: str, nightly: bool, allow_mass_delete: bool) -> O
     )
 
 
+@contextmanager
+def keep_output() -> Iterator[None]:
+    """Gives the process its output back, whatever becomes of a run.
+
+    Dagster leads it through a file under var/ meanwhile; when that can't be written any more, it stays there, and what
+    is to be said of it would be lost.
+    """
+    kept = {}
+    for stream in filter(None, (sys.__stdout__, sys.__stderr__)):
+        # One that is closed needs none.
+        with suppress(OSError, ValueError):
+            kept[stream.fileno()] = os.dup(stream.fileno())
+    try:
+        yield
+    finally:
+        for number, copy in kept.items():
+            os.dup2(copy, number)
+            os.close(copy)
+
+
 def make_lines(events: Sequence[DagsterEvent]) -> list[dict[str, Any]]:
     """What the log has of the tables that were loaded, made of what Dagster recorded of each."""
     lines = []
@@ -208,7 +226,7 @@ def look_back(instance: DagsterInstance) -> str | None:
     Why that failed, or None: the run itself is done, whatever is wrong with the records of others.
     """
     try:
-        with initialize(alerts) as channels, initialize(postgres) as database:
+        with closing(alerts.read_environment()) as channels, closing(postgres.read_environment()) as database:
             if channels.is_on():
                 make_watcher(instance, database, channels).look()
         forget_old_runs(instance, datetime.now(timezone.utc))
@@ -216,8 +234,3 @@ def look_back(instance: DagsterInstance) -> str | None:
         log_traceback(settings.root, error)
         return describe_fault(error)
     return None
-
-
-def initialize(resource: Resource) -> AbstractContextManager[Resource]:
-    """A resource with its environment variables read, as long as it is used."""
-    return resource.process_config_and_initialize_cm()

@@ -10,13 +10,10 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple, Protocol
 
-from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import Engine
 
 from gazelle_sync.tables.declaration import Gap, Sizes
-from gazelle_sync.warehouse.connection import fetch
-from gazelle_sync.warehouse.target import in_one_message
+from gazelle_sync.warehouse.connection import Cursor, fetch
 
 # A limit may have been raised since.
 LIMITS_KEPT = "7 days"
@@ -89,24 +86,15 @@ def has_table(engine: Engine, name: str) -> bool:
     return bool(fetch(engine, "SELECT to_regclass(%(name)s) IS NOT NULL", {"name": f"gazelle.{name}"})[1][0][0])
 
 
-def remember(table: str, learned: Learned) -> tuple[list[sql.SQL], dict[str, object]]:
-    """The statements that write down sizes, and forget what is no longer refused, with their parameters."""
-    statements = [sql.SQL(FORGET_GAPS)]
-    values: dict[str, object] = {"table": table, "fields": [gap.field for gap in learned.gaps]}
+def remember(cursor: Cursor, table: str, learned: Learned) -> None:
+    """Writes down sizes, and forgets what is no longer refused."""
+    cursor.tell(FORGET_GAPS, {"table": table, "fields": [gap.field for gap in learned.gaps]})
     if learned.sizes:
-        statements.append(sql.SQL(NOTE_SIZES))
-        values |= learned.sizes._asdict()
-    return statements, values
+        cursor.tell(NOTE_SIZES, {"table": table, **learned.sizes._asdict()})
 
 
 def note_gaps(cursor: Cursor, table: str, gaps: Sequence[Gap]) -> dict[str, date]:
     """Writes down what is refused: each field, and the day since which it has been."""
-    cursor.execute(
-        in_one_message(sql.SQL(NOTE_COLUMNS), sql.SQL(NOTE_GAPS)),
-        {
-            "table": table,
-            "gaps": json.dumps([gap._asdict() for gap in gaps]),
-            "columns": [column for gap in gaps for column in gap.columns],
-        },
-    )
+    cursor.tell(NOTE_COLUMNS, {"table": table, "columns": [column for gap in gaps for column in gap.columns]})
+    cursor.execute(NOTE_GAPS, {"table": table, "gaps": json.dumps([gap._asdict() for gap in gaps])})
     return dict(cursor.fetchall())

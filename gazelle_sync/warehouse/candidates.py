@@ -11,15 +11,15 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from gazelle_sync.tables import Scope, Table
 from gazelle_sync.tables.declaration import ReadAgain
 from gazelle_sync.translations import say
+from gazelle_sync.warehouse.connection import Cursor
 from gazelle_sync.warehouse.report import LoadReport
 from gazelle_sync.warehouse.schema import SCHEMA
 from gazelle_sync.warehouse.scope import condition
-from gazelle_sync.warehouse.target import Key, Target, in_one_message
+from gazelle_sync.warehouse.target import Key, Target
 
 # Two nights are never less apart, also when clocks change or a run begins late.
 APART = timedelta(hours=20)
@@ -29,16 +29,16 @@ DELETE FROM gazelle.deletion_candidates c
 WHERE table_name = %(table)s AND external_id <> ALL (%(missing)s::text[])
   AND (%(all_seen)s OR EXISTS (SELECT FROM staging s WHERE {s_key_text} = c.external_id))
 """
-NOTE = sql.SQL("""
+NOTE = """
 INSERT INTO gazelle.deletion_candidates (table_name, external_id, first_missing_at)
 SELECT %(table)s, external_id, %(began)s FROM unnest(%(missing)s::text[]) AS external_id
 ON CONFLICT (table_name, external_id) DO NOTHING
-""")
-WAITING = sql.SQL("""
+"""
+WAITING = """
 SELECT external_id, first_missing_at FROM gazelle.deletion_candidates
 WHERE table_name = %(table)s AND external_id = ANY (%(missing)s::text[]) AND first_missing_at > %(before)s
 ORDER BY first_missing_at, external_id
-""")
+"""
 
 
 def hold_back(
@@ -60,16 +60,16 @@ def hold_back(
     if not isinstance(target.table.deletion_proved_by, ReadAgain):
         return set()
     keys = {"/".join(key): key for key in missing}
-    cursor.execute(
-        in_one_message(target.compose(FORGET), NOTE, WAITING),
-        {
-            "table": target.table.name,
-            "missing": [name for name, key in keys.items() if key not in placeholders],
-            "all_seen": report.proved,
-            "began": began,
-            "before": began - APART,
-        },
-    )
+    values = {
+        "table": target.table.name,
+        "missing": [name for name, key in keys.items() if key not in placeholders],
+        "all_seen": report.proved,
+        "began": began,
+        "before": began - APART,
+    }
+    cursor.tell(target.compose(FORGET), values)
+    cursor.tell(NOTE, values)
+    cursor.execute(WAITING, values)
     waiting: list[tuple[str, datetime]] = cursor.fetchall()
     from_today = Scope(zone, began.astimezone(zone).date())
     referred = find_live_references(cursor, target.table, tables, list(keys), from_today)

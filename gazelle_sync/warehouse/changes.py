@@ -9,10 +9,8 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 
-from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
-
-from gazelle_sync.warehouse.target import Target, in_one_message
+from gazelle_sync.warehouse.connection import Cursor
+from gazelle_sync.warehouse.target import Target
 
 CHANGES_KEPT = "90 days"
 
@@ -32,7 +30,7 @@ INSERT INTO gazelle.row_changes (run_id, table_name, external_id, change)
 SELECT %(run_id)s, %(table)s, {t_key_text}, 'delete'
 FROM {target} t JOIN gone ON {same_gone} WHERE t.synced_at IS NOT NULL
 """
-FORGET = sql.SQL(
+FORGET = (
     "DELETE FROM gazelle.row_changes WHERE table_name = %(table)s AND changed_at < now() - %(changes_kept)s::interval"
 )
 
@@ -43,7 +41,6 @@ def note_changes(cursor: Cursor, target: Target, run_id: str, new_columns: Mappi
     `new_columns` says since when a column is there that is being filled; that is no change.
     """
     since = json.dumps({name: at.isoformat() for name, at in new_columns.items()})
-    cursor.execute(
-        in_one_message(target.compose(NOTE_DIFFERENCE), target.compose(NOTE_GONE)),
-        {"run_id": run_id, "table": target.table.name, "new_columns": since},
-    )
+    values = {"run_id": run_id, "table": target.table.name, "new_columns": since}
+    cursor.tell(target.compose(NOTE_DIFFERENCE), values)
+    cursor.tell(target.compose(NOTE_GONE), values)

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import Engine
 
 from gazelle_sync.tables import Table
+from gazelle_sync.warehouse.connection import Cursor
 from gazelle_sync.warehouse.guards import ROWS_NEVER_REFUSED, is_empty, is_lost, limit
 from gazelle_sync.warehouse.overtaking import Knowledge
 from gazelle_sync.warehouse.schema import SCHEMA, built_late, metadata
-from gazelle_sync.warehouse.target import Target, in_one_message
+from gazelle_sync.warehouse.target import Target
 
 # A temporary table, so that what does not differ is never touched: an upsert locks even the rows that it leaves
 # alone (54 MB of WAL for 100,000 rows of which none changed). Names with a space are no declared column's.
@@ -37,9 +37,12 @@ WHERE t.id IS NULL OR t.deleted_at IS NOT NULL OR t.synced_at IS NULL
 ALL_IS_DIFFERENT = """
 CREATE TEMP VIEW difference AS SELECT *, NULL::bigint AS "target id", 'insert' AS "to do" FROM staging
 """
-COUNT = sql.SQL('SELECT "to do", count(*) FROM difference GROUP BY 1')
-# Beside the count, for each column, of how many records that are known already it would lose or change the value.
+COUNT = 'SELECT "to do", count(*) FROM difference GROUP BY 1'
+# How many are staged; and beside the count, for each column, of how many records that are known already it would lose
+# or change the value.
 COUNT_BY_COLUMN = """
+SELECT NULL, count(*), NULL, NULL FROM staging
+UNION ALL
 SELECT "to do", count(*), ARRAY[{lost}]::bigint[], ARRAY[{changed}]::bigint[]
 FROM difference s LEFT JOIN {target} t ON t.id = s."target id" GROUP BY 1
 """
@@ -73,11 +76,13 @@ FROM (SELECT to_regclass({target_name}) AS oid WHERE NOT EXISTS (SELECT FROM {ta
 
 @dataclass
 class Difference:
-    """How many staged records are to `insert`, `update`, `restore` and `fill`; `kept` ones are older than what stands.
+    """How many records are `staged`, and to `insert`, `update`, `restore` and `fill`; `kept` ones are older than what
+    stands.
 
     `lost` and `changed`: of how many known records a column would lose its value, or change it.
     """
 
+    staged: int
     to_do: dict[str, int]
     kept: int = 0
     lost: dict[str, int] = field(default_factory=dict)
@@ -95,12 +100,17 @@ def compare(
     `new_columns` says since when a column is there that is being filled; `all_new` is right for an empty table.
     """
     if all_new:
-        cursor.execute(in_one_message(target.compose(ALL_IS_DIFFERENT), COUNT))
-        return Difference(dict(cursor.fetchall()))
-    create = target.compose(
-        CREATE_DIFFERENCE,
-        is_outdated=knowledge.is_outdated,
-        is_only_filled=is_only_filled(target, new_columns),
+        cursor.tell(target.compose(ALL_IS_DIFFERENT))
+        cursor.execute(COUNT)
+        to_do = dict(cursor.fetchall())
+        return Difference(sum(to_do.values()), to_do)
+    cursor.tell(
+        target.compose(
+            CREATE_DIFFERENCE,
+            is_outdated=knowledge.is_outdated,
+            is_only_filled=is_only_filled(target, new_columns),
+        ),
+        knowledge.parameters,
     )
     known = sql.SQL("""s."to do" IN ('update', 'restore')""")
     count = target.compose(
@@ -118,15 +128,15 @@ def compare(
             for column in target.own_columns
         ),
     )
-    cursor.execute(in_one_message(create, count), knowledge.parameters)
-    found = cursor.fetchall()
-    difference = Difference({to_do: count for to_do, count, _, _ in found})
+    cursor.execute(count)
+    (_, staged, _, _), *found = cursor.fetchall()
+    difference = Difference(staged, {to_do: count for to_do, count, _, _ in found})
     for at, column in enumerate(target.own_columns):
         difference.lost[column.name] = sum(lost[at] for _, _, lost, _ in found)
         difference.changed[column.name] = sum(changed[at] for _, _, _, changed in found)
     if kept := difference.to_do.pop("keep", 0):
         difference.kept = kept
-        cursor.execute("""DELETE FROM difference WHERE "to do" = 'keep'""")
+        cursor.tell("""DELETE FROM difference WHERE "to do" = 'keep'""")
     return difference
 
 
@@ -174,7 +184,8 @@ def keep_suspicious(cursor: Cursor, target: Target, difference: Difference) -> d
             for column in asked
             if column.name in suspicious
         )
-        cursor.execute(in_one_message(target.compose(KEEP_VALUES, kept=kept), COUNT))
+        cursor.tell(target.compose(KEEP_VALUES, kept=kept))
+        cursor.execute(COUNT)
         difference.to_do = dict(cursor.fetchall())
         for name in suspicious:
             difference.changed[name] -= difference.lost[name]
@@ -183,30 +194,30 @@ def keep_suspicious(cursor: Cursor, target: Target, difference: Difference) -> d
 
 def write_into_empty(cursor: Cursor, target: Target, ddl: Sequence[str]) -> None:
     """Inserts all of `difference`, and builds what the table lacks."""
-    cursor.execute(in_one_message(target.compose(INSERT), *map(sql.SQL, ddl)))
+    cursor.tell(target.compose(INSERT))
+    for statement in ddl:
+        cursor.tell(statement)
 
 
 def write(cursor: Cursor, target: Target) -> None:
     """Updates and inserts what `difference` has."""
-    cursor.execute(in_one_message(target.compose(UPDATE), target.compose(INSERT_OR_FILL)))
+    cursor.tell(target.compose(UPDATE))
+    cursor.tell(target.compose(INSERT_OR_FILL))
 
 
-def lock_if_empty(cursor: Cursor, target: Target, tables: Mapping[str, Table], engine: Engine) -> list[str] | None:
-    """The DDL to build after a table's first rows, see `schema.built_late`; None for a table that has rows.
+def lock_empty(cursor: Cursor, target: Target, tables: Mapping[str, Table], engine: Engine) -> list[str] | None:
+    """The DDL to build after a table's first rows, see `schema.built_late`; None if it has got a row meanwhile.
 
-    An empty table is locked against other loads, which could give it a placeholder, and so are its parents.
+    The table is locked against other loads, which could give it a placeholder, and so are its parents.
     """
-    names_if_empty = target.compose(NAMES_IF_EMPTY)
-    cursor.execute(names_if_empty)
-    if cursor.fetchone() is None:
-        return None
     related = {name: table for name, table in tables.items() if name in target.table.references.values()}
     related[target.table.name] = tables.get(target.table.name, target.table)
     # One after the other, in the order in which they are named (PostgreSQL manual, LOCK).
     lock = sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(
         sql.SQL(", ").join(sql.Identifier(SCHEMA, name) for name in related)
     )
-    cursor.execute(in_one_message(lock, names_if_empty))
+    cursor.tell(lock)
+    cursor.execute(target.compose(NAMES_IF_EMPTY))
     found = cursor.fetchone()
     if found is None:
         return None

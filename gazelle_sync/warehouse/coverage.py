@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Engine
 
-from gazelle_sync.warehouse.connection import fetch
+from gazelle_sync.warehouse.connection import NotThere, fetch
+from gazelle_sync.warehouse.history import has_log
 
 # How long after a business day it is read again every night.
 DAYS_UNTIL_SETTLED = 60
@@ -73,25 +74,24 @@ class Coverage:
 def read_coverage(engine: Engine, tables: Iterable[str]) -> dict[str, Coverage]:
     """What the log has of each of these tables. Raises `WarehouseError`."""
     names = list(tables)
-    _, columns = fetch(
-        engine,
-        "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('gazelle.sync_log') AND NOT attisdropped",
-        {},
-    )
-    if not columns:
-        return {name: Coverage() for name in names}
-    # A log of an earlier version, before the next sync adds the column.
-    proved = "proved IS NOT false" if ("proved",) in columns else "true"
-    _, rows = fetch(
-        engine,
-        f"SELECT table_name, scope, max(started_at), {proved} AS proved FROM gazelle.sync_log "  # noqa: S608
-        "WHERE status <> 'error' AND table_name = ANY (%(tables)s) GROUP BY 1, 2, 4",
-        {"tables": names},
-    )
+    try:
+        rows = read_readings(engine, names, "proved IS NOT false")
+    except NotThere:
+        # A log of an earlier version, before the next sync adds the column; or none.
+        rows = read_readings(engine, names, "true") if has_log(engine) else []
     found: dict[str, list[Reading]] = {name: [] for name in names}
     for table, scope, at, was_proved in rows:
         found[table].append(Reading(*days_of_scope(scope), at, was_proved))
-    return {name: Coverage(readings) for name, readings in found.items()}
+    return {name: Coverage(tuple(readings)) for name, readings in found.items()}
+
+
+def read_readings(engine: Engine, tables: Sequence[str], proved: str) -> list[tuple[Any, ...]]:
+    return fetch(
+        engine,
+        f"SELECT table_name, scope, max(started_at), {proved} AS proved FROM gazelle.sync_log "  # noqa: S608  ours
+        "WHERE status <> 'error' AND table_name = ANY (%(tables)s) GROUP BY 1, 2, 4",
+        {"tables": tables},
+    )[1]
 
 
 def days_of_scope(scope: str) -> tuple[date, date]:

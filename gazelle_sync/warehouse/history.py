@@ -14,7 +14,7 @@ from psycopg2 import sql
 from sqlalchemy import Engine
 
 from gazelle_sync.tables import Table
-from gazelle_sync.warehouse.connection import fetch
+from gazelle_sync.warehouse.connection import NotThere, fetch
 from gazelle_sync.warehouse.schema import SCHEMA
 
 
@@ -112,9 +112,7 @@ def read_changes(
 
     Columns that are personal are shown on purpose only. Raises `WarehouseError`.
     """
-    if not has_log(engine):
-        return [], 0
-    _, rows = fetch(
+    rows = fetch_logged(
         engine,
         "SELECT table_name, external_id, change, changed, changed_at, count(*) OVER () FROM gazelle.row_changes "
         "WHERE (%(run_id)s::text IS NULL OR run_id = %(run_id)s) AND table_name = ANY(%(tables)s) "
@@ -131,9 +129,7 @@ def read_changes(
 
 def count_changes(engine: Engine, tables: Iterable[str], since: datetime) -> dict[tuple[str, str], int]:
     """How many records of each of these tables were changed in each way since then. Raises `WarehouseError`."""
-    if not has_log(engine):
-        return {}
-    _, rows = fetch(
+    rows = fetch_logged(
         engine,
         "SELECT table_name, change, count(*)::int FROM gazelle.row_changes "
         "WHERE changed_at > %(since)s AND table_name = ANY(%(tables)s) GROUP BY 1, 2",
@@ -156,9 +152,7 @@ class RunLine:
 
 def read_recent_runs(engine: Engine, count: int = 30) -> list[RunLine]:
     """The last runs, the oldest first. Raises `WarehouseError`."""
-    if not has_log(engine):
-        return []
-    _, rows = fetch(
+    rows = fetch_logged(
         engine,
         """
         SELECT * FROM (
@@ -186,15 +180,23 @@ class OpenReject:
 
 def read_open_rejects(engine: Engine, count: int = 50) -> list[OpenReject]:
     """The newest first, at most `count`. Raises `WarehouseError`."""
-    if not has_log(engine):
-        return []
-    _, rows = fetch(
+    rows = fetch_logged(
         engine,
         "SELECT table_name, external_id, reason, first_seen_at FROM gazelle.rejected_rows "
         "WHERE resolved_at IS NULL ORDER BY first_seen_at DESC LIMIT %(count)s",
         {"count": count},
     )
     return [OpenReject(*row) for row in rows]
+
+
+def fetch_logged(engine: Engine, query: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
+    """The rows of a query about the log; none, where nothing was ever synced. Raises `WarehouseError`."""
+    try:
+        return fetch(engine, query, parameters)[1]
+    except NotThere:
+        if has_log(engine):
+            raise
+        return []
 
 
 def has_log(engine: Engine) -> bool:

@@ -19,7 +19,6 @@ from itertools import islice
 from typing import Protocol
 
 import pandas
-from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import Engine
 
 from gazelle_sync.tables import TABLES, Scope, Table
@@ -38,7 +37,7 @@ from gazelle_sync.warehouse import (
     tombstones,
 )
 from gazelle_sync.warehouse.comparison import Difference
-from gazelle_sync.warehouse.connection import transaction, with_retries
+from gazelle_sync.warehouse.connection import Cursor, transaction, with_retries
 from gazelle_sync.warehouse.leftovers import start_reading
 from gazelle_sync.warehouse.migrations import with_what_lacks
 from gazelle_sync.warehouse.overtaking import Knowledge, LaterLoad, Standing, lock_and_look
@@ -46,7 +45,7 @@ from gazelle_sync.warehouse.rejects import RejectLike
 from gazelle_sync.warehouse.report import LoadReport
 from gazelle_sync.warehouse.scope import describe_scope
 from gazelle_sync.warehouse.spool import Spool
-from gazelle_sync.warehouse.target import Key, Target, fetch_one, in_one_message
+from gazelle_sync.warehouse.target import Key, Target
 from gazelle_sync.warehouse.tombstones import Unseen
 
 logger = logging.getLogger(__name__)
@@ -245,12 +244,13 @@ class Load:
         another load, which began to read later, was done first."""
         assert self.read_from is not None
         with transaction(self.engine) as cursor:
-            standing = lock_and_look(cursor, self.table, self.read_from)
+            staging.make_room(cursor, self.target)
+            standing = lock_and_look(cursor, self.target, self.read_from)
             self.target = Target(self.table, self.tables.get(self.table.name), standing.types)
             report = self.begin_report()
             if overtaken := [load for load in standing.later if load.covers(report.scope)]:
                 return self.give_way(cursor, report, overtaken[0])
-            staged = staging.stage(cursor, self.target, self.spool)
+            staging.stage(cursor, self.target, self.spool)
             knowledge = Knowledge(
                 self.table, self.source.scope, self.tables, self.read_from, standing, asked_at=self.asked_at
             )
@@ -262,7 +262,7 @@ class Load:
             if unseen.missing and self.asked is None:
                 self.asked_at = standing.at
                 return unseen
-            ddl = comparison.lock_if_empty(cursor, self.target, self.tables, self.engine)
+            ddl = None if standing.has_rows else comparison.lock_empty(cursor, self.target, self.tables, self.engine)
             if ddl is not None and self.asked is None and isinstance(self.table.read, Nested):
                 self.asked_at = standing.at
                 return replace(unseen, table_is_empty=True)
@@ -286,22 +286,20 @@ class Load:
             report.updated = difference.to_do.get("update", 0)
             report.filled = difference.to_do.get("fill", 0)
             report.restored = difference.to_do.get("restore", 0)
-            report.unchanged = staged - sum(difference.to_do.values())
+            report.unchanged = difference.staged - sum(difference.to_do.values())
             report.deleted = len(gone)
             self.note_rejects(cursor, standing, report)
             self.note_gaps(cursor, report)
             if known:
-                self.mention_changes(difference, report)
-            report.version = sync_log.record_success(cursor, self.run_id, report, self.read_from)
+                self.mention_changes(cursor, difference, report)
+            sync_log.record_success(cursor, self.target, self.run_id, report, self.read_from)
             return report
 
     def give_way(self, cursor: Cursor, report: LoadReport, later: LaterLoad) -> LoadReport:
         """Writes nothing but the log, in which it is said."""
         assert self.read_from is not None
         report.warnings.append(say("overtaken", run=later.run_id, at=f"{later.read_from:%Y-%m-%d %H:%M:%S}"))
-        cursor.execute(self.target.compose(tombstones.COUNT_LIVE))
-        report.rows = fetch_one(cursor)
-        report.version = sync_log.record_success(cursor, self.run_id, report, self.read_from)
+        sync_log.record_success(cursor, self.target, self.run_id, report, self.read_from)
         return report
 
     def begin_report(self) -> LoadReport:
@@ -391,7 +389,7 @@ class Load:
             report.warnings.append(say(text, field=gap.field, since=since, columns=", ".join(gap.columns)))
 
     def note_rejects(self, cursor: Cursor, standing: Standing, report: LoadReport) -> None:
-        """Writes down what could not be stored, resolves what is sound by now, and counts the table's live rows."""
+        """Writes down what could not be stored, resolves what is sound by now, and forgets what is over."""
         noted = rejects.note_rejects(cursor, self.table.name, self.source.rejects)
         report.rejected = len(noted)
         if noted:
@@ -404,28 +402,19 @@ class Load:
         if filled and not all_read:
             columns = ", ".join(sorted(filled))
             report.warnings.append(say("filled_in_part", columns=columns, scope=describe_scope(report.scope, say)))
-        learned, values = api_memory.remember(self.table.name, self.source)
-        cursor.execute(
-            in_one_message(
-                self.target.compose(rejects.RESOLVE),
-                changes.FORGET,
-                *learned,
-                new_columns.FORGET,
-                self.target.compose(tombstones.COUNT_LIVE),
-            ),
-            {
-                **values,
-                "changes_kept": changes.CHANGES_KEPT,
-                "table": self.table.name,
-                "rejected": list(noted),
-                "all_seen": report.proved and all_read,
-            },
-        )
-        report.rows = fetch_one(cursor)
+        values = {"table": self.table.name, "rejected": list(noted), "all_seen": report.proved and all_read}
+        cursor.tell(self.target.compose(rejects.RESOLVE), values)
+        cursor.tell(changes.FORGET, {"table": self.table.name, "changes_kept": changes.CHANGES_KEPT})
+        api_memory.remember(cursor, self.table.name, self.source)
+        cursor.tell(new_columns.FORGET, values)
 
-    def mention_changes(self, difference: Difference, report: LoadReport) -> None:
+    def mention_changes(self, cursor: Cursor, difference: Difference, report: LoadReport) -> None:
         """Says which columns changed in most of the table's rows."""
-        many = max(guards.ROWS_TO_REFUSE, guards.SHARE_TO_MENTION * report.rows)
+        if max(difference.changed.values(), default=0) <= guards.ROWS_TO_REFUSE:
+            return
+        cursor.execute(self.target.compose("SELECT count(*) FROM {target} WHERE deleted_at IS NULL"))
+        [(rows,)] = cursor.fetchall()
+        many = max(guards.ROWS_TO_REFUSE, guards.SHARE_TO_MENTION * rows)
         if most := {name: count for name, count in difference.changed.items() if count > many}:
             columns = ", ".join(f"{name} ({count})" for name, count in most.items())
-            report.warnings.append(say("most_rows_changed", columns=columns, rows=report.rows))
+            report.warnings.append(say("most_rows_changed", columns=columns, rows=rows))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from psycopg2 import sql
 from sqlalchemy import Engine
 
 from gazelle_sync.tables import TABLES, Table
@@ -20,7 +19,7 @@ NOTE = (
     "ON CONFLICT (table_name, column_name) DO UPDATE SET added_at = excluded.added_at"
 )
 # Once all of a table was read.
-FORGET = sql.SQL("DELETE FROM gazelle.new_columns WHERE table_name = %(table)s AND %(all_seen)s")
+FORGET = "DELETE FROM gazelle.new_columns WHERE table_name = %(table)s AND %(all_seen)s"
 
 
 def read_unfilled(engine: Engine, tables: Mapping[str, Table] = TABLES) -> dict[str, list[str]]:

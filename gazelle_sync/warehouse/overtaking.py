@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from gazelle_sync.tables import Scope, Table, Type
+from gazelle_sync.warehouse.connection import Cursor
 from gazelle_sync.warehouse.locks import LOCK_TABLE, lock_parameters
 from gazelle_sync.warehouse.scope import condition
-from gazelle_sync.warehouse.target import in_one_message
+from gazelle_sync.warehouse.target import Target
 
 LOOK = """
 SELECT 'now', NULL, NULL, clock_timestamp()
@@ -29,7 +29,9 @@ UNION ALL
 SELECT 'column', column_name, NULL, added_at FROM gazelle.new_columns WHERE table_name = %(name)s
 UNION ALL
 SELECT 'type', attname, format_type(atttypid, atttypmod), NULL FROM pg_attribute
-WHERE attrelid = to_regclass('gazelle.' || %(name)s) AND attnum > 0 AND NOT attisdropped
+WHERE attrelid = to_regclass({target_name}) AND attnum > 0 AND NOT attisdropped
+UNION ALL
+SELECT 'rows', NULL, NULL, NULL WHERE EXISTS (SELECT FROM {target})
 """
 
 
@@ -54,27 +56,28 @@ class Standing:
     """What holds of a table once it is this load's turn to write: `at`, by the database's clock.
 
     `new_columns` says since when a column is there that was not yet filled for all rows, see `new_columns`; `types`, of
-    which type each column is.
+    which type each column is; `has_rows`, whether there is one in it.
     """
 
     at: datetime
     later: Sequence[LaterLoad]
     new_columns: Mapping[str, datetime]
     types: Mapping[str, str]
+    has_rows: bool
 
 
-def lock_and_look(cursor: Cursor, table: Table, read_from: datetime) -> Standing:
+def lock_and_look(cursor: Cursor, target: Target, read_from: datetime) -> Standing:
     """Waits until this transaction is the only one that loads the table; what was done since `read_from`, then."""
-    cursor.execute(
-        in_one_message(sql.SQL(LOCK_TABLE), sql.SQL(LOOK)),
-        {**lock_parameters(table.name), "name": table.name, "read_from": read_from},
-    )
+    name = target.table.name
+    cursor.tell(LOCK_TABLE, lock_parameters(name))
+    cursor.execute(target.compose(LOOK), {"name": name, "read_from": read_from})
     rows = cursor.fetchall()
     return Standing(
         at=next(at for kind, _, _, at in rows if kind == "now"),
         later=[LaterLoad(run_id, scope, at) for kind, run_id, scope, at in rows if kind == "load"],
         new_columns={column: at for kind, column, _, at in rows if kind == "column"},
         types={column: type_ for kind, column, type_, _ in rows if kind == "type"},
+        has_rows=any(kind == "rows" for kind, *_ in rows),
     )
 
 

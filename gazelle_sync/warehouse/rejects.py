@@ -11,9 +11,9 @@ import math
 from collections.abc import Sequence
 from typing import Protocol
 
-from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 
+from gazelle_sync.warehouse.connection import Cursor
 from gazelle_sync.warehouse.sync_log import escape_unstorable
 
 RESOLVE = """

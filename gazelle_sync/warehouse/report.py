@@ -39,6 +39,11 @@ class LoadReport:
     warnings: list[str] = field(default_factory=list)
 
     @property
+    def has_changed(self) -> bool:
+        """Whether it left anything in `row_changes`, or might have: what a table is first filled with is not there."""
+        return any((self.inserted, self.updated, self.deleted, self.restored))
+
+    @property
     def status(self) -> str:
         return "warning" if self.warnings else "success"
 

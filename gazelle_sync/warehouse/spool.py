@@ -101,8 +101,8 @@ def encode_array(value: Any) -> str:
     return ("{" + quoted + "}").translate(ESCAPES)
 
 
-def encode_iso(value: Any) -> str:
-    return str(value.isoformat())
+def encode_times(column: list[Any]) -> list[str]:
+    return [NULL if value is None else value.isoformat() for value in column]
 
 
 def encode_json(value: Any) -> str:
@@ -115,10 +115,10 @@ ENCODERS: dict[Type, Encoder] = {
     Type.INTEGER: encode_each(str),
     Type.NUMERIC: encode_each(str),
     Type.BOOLEAN: encode_each(str),
-    Type.DATE: encode_each(encode_iso),
-    Type.LOCAL_DATE: encode_each(encode_iso),
-    Type.TIMESTAMP: encode_each(encode_iso),
-    Type.LOCAL_TIME: encode_each(encode_iso),
+    Type.DATE: encode_times,
+    Type.LOCAL_DATE: encode_times,
+    Type.TIMESTAMP: encode_times,
+    Type.LOCAL_TIME: encode_times,
     Type.JSON: encode_each(encode_json),
     Type.TRANSLATED: encode_texts,
 }

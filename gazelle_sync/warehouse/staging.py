@@ -8,30 +8,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from gazelle_sync.tables import Table
+from gazelle_sync.warehouse.connection import Cursor
 from gazelle_sync.warehouse.schema import SCHEMA, placeholder
 from gazelle_sync.warehouse.spool import Spool
-from gazelle_sync.warehouse.target import Target, in_one_message, listed
+from gazelle_sync.warehouse.target import Target, listed
 
 
-def stage(cursor: Cursor, target: Target, spool: Spool) -> int:
-    """How many different records are staged. Of one that came twice, the later one stands."""
-    cursor.execute(target.compose("CREATE TEMP TABLE staging ({definitions}) ON COMMIT DROP"))
+def make_room(cursor: Cursor, target: Target) -> None:
+    cursor.tell(target.compose("CREATE TEMP TABLE staging ({definitions}) ON COMMIT DROP"))
+
+
+def stage(cursor: Cursor, target: Target, spool: Spool) -> None:
+    """Copies the rows. Of a record that came twice, the later one stands."""
     copy = target.compose("COPY staging ({columns}) FROM STDIN (ENCODING 'UTF8')")
     cursor.copy_expert(copy.as_string(cursor), spool.rewind())
     # Rows stand in the temporary table in the order in which they were copied.
-    cursor.execute(
+    cursor.tell(
         target.compose(
             "DELETE FROM staging s USING (SELECT {key}, max(ctid) AS latest FROM staging GROUP BY {key} "
             "HAVING count(*) > 1) AS twice WHERE {same_as_earlier} AND s.ctid < twice.latest"
         )
     )
-    staged = spool.rows - cursor.rowcount
     if target.rounding:
-        cursor.execute(target.compose("UPDATE staging SET {as_stored}"))
-    return staged
+        cursor.tell(target.compose("UPDATE staging SET {as_stored}"))
 
 
 def insert_placeholders(cursor: Cursor, target: Target, tables: Mapping[str, Table]) -> None:
@@ -39,13 +40,10 @@ def insert_placeholders(cursor: Cursor, target: Target, tables: Mapping[str, Tab
 
     All loads touch the tables in one order, so that no two wait for each other.
     """
-    if statements := [
-        placeholders_of(column, parent)
-        for name, parent in tables.items()
-        for column, refers_to in target.table.references.items()
-        if refers_to == name
-    ]:
-        cursor.execute(in_one_message(*statements))
+    for name, parent in tables.items():
+        for column, refers_to in target.table.references.items():
+            if refers_to == name:
+                cursor.tell(placeholders_of(column, parent))
 
 
 def placeholders_of(column: str, parent: Table) -> sql.Composed:

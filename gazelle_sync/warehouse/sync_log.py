@@ -10,12 +10,12 @@ import re
 from datetime import datetime
 
 import psycopg2
-from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import Engine
 
 from gazelle_sync.translations import say
-from gazelle_sync.warehouse.connection import describe_error, transaction
+from gazelle_sync.warehouse.connection import Cursor, describe_error, transaction
 from gazelle_sync.warehouse.report import LoadReport
+from gazelle_sync.warehouse.target import Target
 
 logger = logging.getLogger(__name__)
 
@@ -46,21 +46,22 @@ CASE WHEN inserted + updated + filled + deleted + restored > 0 THEN run_id ELSE 
               AND split_part(earlier.scope, '..', 2) > split_part(sync_log.scope, '..', 1))
     ORDER BY earlier.id DESC LIMIT 1), '-') END
 """
+RECORD = f"""
+INSERT INTO gazelle.sync_log
+    (run_id, table_name, scope, status, started_at, finished_at, error, proved, {", ".join(COUNTS)})
+VALUES (%s, %s, %s, %s, %s, clock_timestamp(), %s, %s, {", ".join(["%s"] * len(COUNTS))})
+RETURNING {VERSION}, (SELECT count(*) FROM {{target}} WHERE deleted_at IS NULL)
+"""  # noqa: S608  names of columns, listed above
 
 
-def record_success(cursor: Cursor, run_id: str, report: LoadReport, started: datetime) -> str:
+def record_success(cursor: Cursor, target: Target, run_id: str, report: LoadReport, started: datetime) -> None:
     """Within the load's own transaction: the log never tells of a load that did not happen.
 
-    `started` is when its reading began, by the database's clock. The answer is the run that last changed the rows which
-    this load speaks for, maybe this one; `-` where none did.
+    `started` is when its reading began, by the database's clock. The report gets its version, the run that last changed
+    the rows which this load speaks for, maybe this one, `-` where none did; and how many rows live in the table.
     """
     cursor.execute(
-        f"""
-        INSERT INTO gazelle.sync_log
-            (run_id, table_name, scope, status, started_at, finished_at, error, proved, {", ".join(COUNTS)})
-        VALUES (%s, %s, %s, %s, %s, clock_timestamp(), %s, %s, {", ".join(["%s"] * len(COUNTS))})
-        RETURNING {VERSION}
-        """,  # noqa: S608  names of columns, listed above
+        target.compose(RECORD),
         (
             run_id,
             report.table,
@@ -72,9 +73,7 @@ def record_success(cursor: Cursor, run_id: str, report: LoadReport, started: dat
             *(getattr(report, name) for name in COUNTS),
         ),
     )
-    row = cursor.fetchone()
-    assert row is not None
-    return str(row[0])
+    [(report.version, report.rows)] = cursor.fetchall()
 
 
 def record_failure(

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from gazelle_sync.tables import Column, Table
 from gazelle_sync.warehouse.schema import AS_GOOD, SCHEMA, placeholder, spell
@@ -126,15 +125,3 @@ def listed_each(names: Iterable[str], prefix: str = "") -> list[sql.Identifier]:
 def key_as_text(key: Sequence[str], prefix: str) -> sql.Composed:
     """A key as the log and the rejects name it: the id, or the parts of a pair joined by a slash."""
     return sql.SQL(" || '/' || ").join(sql.Identifier(prefix, name) for name in key)
-
-
-def in_one_message(*statements: sql.Composable) -> sql.Composed:
-    """Sent together, and executed one after the other; the last one's result is the answer."""
-    return sql.SQL("; ").join(statements)
-
-
-def fetch_one(cursor: Cursor) -> int:
-    """The number that a query answered with."""
-    row = cursor.fetchone()
-    assert row is not None
-    return int(row[0])

@@ -10,18 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 
 from gazelle_sync.tables import Scope, Table
 from gazelle_sync.tables.declaration import ByParent, Missing, Settled
 from gazelle_sync.warehouse import guards
+from gazelle_sync.warehouse.connection import Cursor
 from gazelle_sync.warehouse.overtaking import Knowledge
 from gazelle_sync.warehouse.schema import SCHEMA
 from gazelle_sync.warehouse.scope import condition
 from gazelle_sync.warehouse.target import Key, Target, listed
-
-COUNT_LIVE = "SELECT count(*) FROM {target} WHERE deleted_at IS NULL"
 
 
 @dataclass(frozen=True)
@@ -129,14 +127,14 @@ def is_settled(table: Table, settled: Settled, tables: Mapping[str, Table]) -> s
 
 def stage_gone(cursor: Cursor, target: Target, gone: Sequence[Key]) -> None:
     """Puts the keys of what is gone into a temporary table `gone`."""
-    cursor.execute(target.compose("CREATE TEMP TABLE gone ({key_definitions}) ON COMMIT DROP"))
+    cursor.tell(target.compose("CREATE TEMP TABLE gone ({key_definitions}) ON COMMIT DROP"))
     if gone:
         execute_values(cursor, "INSERT INTO gone VALUES %s", gone)
 
 
 def mark_gone(cursor: Cursor, target: Target, asked_at: datetime) -> None:
     """Sets `deleted_at` of what `gone` has to `asked_at`, when Gazelle began to be asked: so old is what is known."""
-    cursor.execute(
+    cursor.tell(
         target.compose("UPDATE {target} t SET deleted_at = %s, synced_at = now() FROM gone WHERE {same_gone}"),
         (asked_at,),
     )

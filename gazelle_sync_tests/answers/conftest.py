@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import psycopg2
@@ -19,9 +19,14 @@ from gazelle_sync import warehouse
 from gazelle_sync.gazelle import Snapshot
 from gazelle_sync.sandbox import Account, Sandbox
 from gazelle_sync.tables import TABLES
-from gazelle_sync_tests.conftest import ALL, NOW, client_of, query_rows
+from gazelle_sync_tests.conftest import ALL, NOW, TORONTO, client_of, query_rows
 
 Ask = Callable[..., list[dict[str, Any]]]
+
+
+def today() -> date:
+    """The day that a query takes for today. It is not `NOW` where midnight has passed since the tests began."""
+    return datetime.now(TORONTO).date()
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +37,10 @@ def account() -> Account:
             piano["calculatedNextService"] = (NOW - timedelta(days=3 * number)).isoformat()
         if number % 8 == 0:
             piano["nextServiceOverride"] = (NOW - timedelta(days=number)).isoformat()
+    # A year has its services from its first day on, and it may begin while the tests run.
+    services = [each for each in account.timeline.values() if each["type"] == "SERVICE_ENTRY_MANUAL"]
+    for days, entry in enumerate(services[:2]):
+        entry["occurredAt"] = f"{NOW + timedelta(days)}T12:00:00Z"
     return account
 
 

@@ -13,8 +13,8 @@ import pytest
 from gazelle_sync.sandbox import Account
 from gazelle_sync.warehouse.questions import QUESTIONS
 from gazelle_sync.warehouse.views import in_zone
-from gazelle_sync_tests.answers.conftest import Ask
-from gazelle_sync_tests.conftest import ALL, NOW, TORONTO
+from gazelle_sync_tests.answers.conftest import Ask, today
+from gazelle_sync_tests.conftest import ALL, TORONTO
 
 Rows = list[tuple[Any, ...]]
 
@@ -65,7 +65,7 @@ class Known:
         for key, piano in self.pianos.items():
             on = piano["nextServiceOverride"] or piano["calculatedNextService"]
             active = piano["status"] == "ACTIVE" and self.account.clients[piano["clientId"]]["status"] == "ACTIVE"
-            if active and on and date.fromisoformat(on) <= NOW:
+            if active and on and date.fromisoformat(on) <= today():
                 found[key] = date.fromisoformat(on)
         return found
 
@@ -83,7 +83,7 @@ def week_of_louise(known: Known) -> Rows:
     found = []
     for event in known.of_status("ACTIVE"):
         on = day(event["start"])
-        if known.technician(event["userId"]) == "Louise Bélanger" and NOW <= on <= NOW + timedelta(6):
+        if known.technician(event["userId"]) == "Louise Bélanger" and today() <= on <= today() + timedelta(6):
             start = moment(event["start"]).astimezone(TORONTO)
             ends = moment(event["start"]) + timedelta(minutes=event["duration"])
             found.append((on, start.time(), ends.astimezone(TORONTO).time(), len(event["pianos"])))
@@ -93,31 +93,30 @@ def week_of_louise(known: Known) -> Rows:
 def hours_of_technicians(known: Known) -> Rows:
     minutes = defaultdict(list)
     for event in known.of_status("ACTIVE"):
-        if event["type"] == "APPOINTMENT" and NOW <= day(event["start"]) <= NOW + timedelta(29):
+        if event["type"] == "APPOINTMENT" and today() <= day(event["start"]) <= today() + timedelta(29):
             minutes[known.technician(event["userId"])].append(event["duration"])
     return sorted((name, len(each), Decimal(sum(each)) / 60) for name, each in minutes.items())
 
 
 def lost_appointments(known: Known) -> Rows:
-    window = NOW - timedelta(30), NOW - timedelta(1)
+    window = today() - timedelta(30), today() - timedelta(1)
     events = [e for e in known.of_status("CANCELED", "NO_SHOW") if window[0] <= day(e["start"]) <= window[1]]
     return sorted(Counter(event["status"] for event in events).items())
 
 
 def large_visits(known: Known) -> Rows:
-    events = [e for e in known.of_status("ACTIVE") if len(e["pianos"]) > 5 and day(e["start"]) >= NOW]
+    events = [e for e in known.of_status("ACTIVE") if len(e["pianos"]) > 5 and day(e["start"]) >= today()]
     return sorted((day(event["start"]), len(event["pianos"])) for event in events)
 
 
 def longest_due(known: Known) -> Rows:
-    ordered = sorted((-(NOW - on).days, key) for key, on in known.due().items())[:10]
+    ordered = sorted((-(today() - on).days, key) for key, on in known.due().items())[:10]
     return [(key, -days) for days, key in ordered]
 
 
 def due_and_not_booked(known: Known) -> Rows:
-    booked = {
-        each["pianoId"] for event in known.of_status("ACTIVE") if day(event["start"]) >= NOW for each in event["pianos"]
-    }
+    coming = [event for event in known.of_status("ACTIVE") if day(event["start"]) >= today()]
+    booked = {each["pianoId"] for event in coming for each in event["pianos"]}
     return [(len(known.due().keys() - booked),)]
 
 
@@ -130,7 +129,7 @@ def not_visited(known: Known) -> Rows:
     for key, client in known.account.clients.items():
         gone = [day(e["start"]) for e in visits[key] if moment(e["start"]) <= now]
         coming = [e for e in visits[key] if moment(e["start"]) > now and e["status"] == "ACTIVE"]
-        if client["status"] == "ACTIVE" and not coming and gone and max(gone) < NOW - timedelta(730):
+        if client["status"] == "ACTIVE" and not coming and gone and max(gone) < today() - timedelta(730):
             found.append((key,))
     return sorted(found)
 
@@ -146,7 +145,7 @@ def cities(known: Known) -> Rows:
 
 
 def services_of_the_year(known: Known) -> Rows:
-    entries = [entry for entry in known.services() if day(entry["occurredAt"]).year >= NOW.year]
+    entries = [entry for entry in known.services() if day(entry["occurredAt"]).year >= today().year]
     count = Counter(known.technician(entry["userId"]) for entry in entries)
     return sorted(count.items(), key=lambda each: (each[0] is None, each[0]))
 
@@ -181,7 +180,7 @@ def largest_overdue(known: Known) -> Rows:
         if invoice["status"] in ("OPEN", "OVERDUE")
         and invoice["dueTotal"] > 0
         and invoice["dueOn"]
-        and (NOW - date.fromisoformat(invoice["dueOn"])).days > 30
+        and (today() - date.fromisoformat(invoice["dueOn"])).days > 30
     ]
     return [(number, Decimal(-due) / 100, currency) for due, number, currency in sorted(found)[:5]]
 
@@ -199,7 +198,7 @@ def last_year(known: Known) -> Rows:
             if payment["status"] == "SUCCEEDED":
                 on = day(payment["paidAt"] or payment["createdAt"])
                 paid[on.replace(day=1), payment["currencyId"]] += payment["amount"]
-    keys = sorted(key for key in invoiced.keys() | paid.keys() if key[0].year == NOW.year - 1)
+    keys = sorted(key for key in invoiced.keys() | paid.keys() if key[0].year == today().year - 1)
     return [(*key, count[key], Decimal(invoiced[key]) / 100, Decimal(paid[key]) / 100) for key in keys]
 
 

@@ -15,8 +15,8 @@ from gazelle_sync import warehouse
 from gazelle_sync.tables import TABLES
 from gazelle_sync.warehouse import VIEWS
 from gazelle_sync.warehouse.views import in_zone
-from gazelle_sync_tests.answers.conftest import Ask
-from gazelle_sync_tests.conftest import NOW, TORONTO
+from gazelle_sync_tests.answers.conftest import Ask, today
+from gazelle_sync_tests.conftest import TORONTO
 
 After = Callable[[str, str], list[tuple[Any, ...]]]
 CONTRACT = {
@@ -126,7 +126,7 @@ def test_pianos_due_are_the_active_ones_of_active_clients_with_their_next_appoin
     days = {
         key: row["appointment_date"]
         for key, row in by_id(stored("appointments")).items()
-        if row["status"] == "ACTIVE" and row["appointment_date"] >= NOW
+        if row["status"] == "ACTIVE" and row["appointment_date"] >= today()
     }
     for link in stored("appointment_pianos"):
         if link["appointment_external_id"] in days:
@@ -134,8 +134,8 @@ def test_pianos_due_are_the_active_ones_of_active_clients_with_their_next_appoin
     expected = {}
     for key, piano in by_id(stored("pianos")).items():
         due = piano["next_service_override"] or piano["calculated_next_service"]
-        if piano["status"] == "ACTIVE" and piano["client_external_id"] in clients and due and due <= NOW:
-            expected[key] = (due, (NOW - due).days, min(booked[key], default=None))
+        if piano["status"] == "ACTIVE" and piano["client_external_id"] in clients and due and due <= today():
+            expected[key] = (due, (today() - due).days, min(booked[key], default=None))
     found = ask_mirror("SELECT * FROM gazelle.pianos_due")
     assert expected
     assert {
@@ -207,7 +207,7 @@ def test_what_is_owed_is_told_in_units_of_the_currency_with_days_since_it_was_du
     ask_mirror: Ask, stored: Callable[[str], list[dict[str, Any]]]
 ) -> None:
     expected = {
-        invoice["external_id"]: (Decimal(invoice["due_total"]) / 100, max((NOW - invoice["due_on"]).days, 0))
+        invoice["external_id"]: (Decimal(invoice["due_total"]) / 100, max((today() - invoice["due_on"]).days, 0))
         for invoice in stored("invoices")
         if invoice["status"] in ("OPEN", "OVERDUE") and invoice["due_total"] > 0
     }

@@ -24,7 +24,12 @@ Command = Callable[..., Result]
 @pytest.fixture
 def configuration(database_url: str, empty_engine: Engine, live: Sandbox) -> dict[str, str]:
     """A whole configuration, on a database without our schema."""
-    return {"SUPABASE_DB_URL": database_url, "GAZELLE_BASE_URL": live.url, "GAZELLE_API_KEY": live.api_key}
+    return {
+        "SUPABASE_DB_URL": database_url,
+        "GAZELLE_BASE_URL": live.url,
+        "GAZELLE_API_KEY": live.api_key,
+        "GAZELLE_REQUESTS_PER_SECOND": "1000",
+    }
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
-from types import ModuleType
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,13 +100,14 @@ def test_from_and_to_read_the_months_that_the_days_fall_in(
     assert asked_since(live, count) == {"allEventsBatched"}
 
 
-def test_its_runs_are_among_the_job_s_with_what_was_asked_for(definitions: ModuleType) -> None:
+def test_its_runs_are_among_the_job_s_with_what_was_asked_for(root: Path, bare: pytest.MonkeyPatch) -> None:
     """By the filter of *Jobs → sync → Runs*; the last five are those of the tests above."""
     from dagster import DagsterInstance, RunsFilter
 
     day = (HISTORY_START + timedelta(days=70)).replace(day=17)
     of_the_job = RunsFilter(job_name="sync", tags={".dagster/repository": "__repository__@gazelle_sync"})
-    with DagsterInstance.from_config(str(definitions.settings.root)) as instance:
+    bare.chdir(root)
+    with DagsterInstance.from_config(str(root)) as instance:
         found = instance.get_runs(of_the_job, limit=5)
     assert [run.tags["gazelle-sync/read"] for run in found] == [
         f"appointments, {day:%Y-%m}",

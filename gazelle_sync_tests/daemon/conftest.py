@@ -168,13 +168,13 @@ def mirrored(installation: Installation, first_night: dict[str, Any]) -> Iterato
 
 
 @contextmanager
-def own_database(server_url: str) -> Iterator[str]:
+def own_database(server_url: str, template: str = "template1") -> Iterator[str]:
     url = make_url(server_url).set(drivername="postgresql")
     name = f"gazelle_test_{uuid.uuid4().hex[:8]}"
     admin = psycopg2.connect(url.render_as_string(hide_password=False))
     admin.autocommit = True
     with admin.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {name}")
+        cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
             yield url.set(database=name).render_as_string(hide_password=False)
         finally:

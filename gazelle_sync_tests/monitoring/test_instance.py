@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
+import resource
+import sqlite3
 import subprocess
 import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import ModuleType
@@ -15,37 +18,36 @@ import pytest
 from dagster import (
     AssetCheckResult,
     AssetCheckSpec,
+    AssetObservation,
+    BackfillPolicy,
     DagsterEventType,
     DagsterInstance,
     DagsterRunStatus,
+    EventLogEntry,
     MaterializeResult,
     RunRequest,
     ScheduleDefinition,
+    StaticPartitionsDefinition,
     asset,
     build_sensor_context,
     instance_for_test,
     job,
     materialize,
 )
+from dagster._core.errors import DagsterExecutionInterruptedError, DagsterInvariantViolationError
+from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
 from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from sqlalchemy.exc import OperationalError
 
+from gazelle_sync.dagster_storage import MAY_WAIT, EventLog
 from gazelle_sync.jobs import NIGHTLY_TAG
 from gazelle_sync.monitoring.records import RUNS_KEPT
 from gazelle_sync.sandbox import Account, Sandbox
 from gazelle_sync.sensors import forget_old_runs, renew_status_page
 from gazelle_sync_tests.conftest import HISTORY_START, NOW, TORONTO
 from gazelle_sync_tests.daemon.conftest import own_database
-from gazelle_sync_tests.project import COMMANDS, SOURCE, Project
-
-
-@pytest.fixture
-def shipped(bare: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """The instance that dagster.yaml describes, in an empty folder."""
-    shutil.copy2(SOURCE / "dagster.yaml", tmp_path)
-    (tmp_path / "var/logs").mkdir(parents=True)
-    with DagsterInstance.from_config(str(tmp_path)) as instance:
-        yield instance
+from gazelle_sync_tests.project import COMMANDS, Project
 
 
 def test_what_dagster_yaml_sets_is_what_the_instance_does(shipped: DagsterInstance, tmp_path: Path) -> None:
@@ -138,6 +140,296 @@ def test_a_database_that_stays_open_holds_what_one_does_that_is_opened_for_each_
         (latest,) = theirs.get_latest_materialization_events([thing.key]).values()
         assert latest is not None
         assert latest.run_id == again
+
+
+def test_what_waits_to_be_written_with_its_step_is_there_for_whoever_asks_and_whatever_comes(
+    shipped: DagsterInstance, tmp_path: Path
+) -> None:
+    storage = shipped.event_log_storage
+    runs = tmp_path / "var/dagster/history/runs"
+    run_id = materialize([thing], instance=shipped).run_id
+    # Planned is a check but once.
+    planned = DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+    entries = [entry for entry in shipped.all_logs(run_id) if entry.dagster_event_type is not planned]
+    waiting = [entry for entry in entries if entry.dagster_event_type in MAY_WAIT]
+    assert len(waiting) >= 3
+
+    def stored() -> int:
+        """By somebody else."""
+        with closing(sqlite3.connect(runs / f"{run_id}.db")) as database:
+            return int(database.execute("SELECT count(*) FROM event_logs").fetchone()[0])
+
+    before = stored()
+    for entry in waiting:
+        storage.store_event(entry)
+    assert stored() == before, "nobody has asked"
+    assert len(shipped.all_logs(run_id)) == before + len(waiting) == stored()
+    storage.store_event(waiting[0])
+    storage.store_event(next(entry for entry in entries if entry.dagster_event_type not in MAY_WAIT))
+    assert stored() == before + len(waiting) + 2
+    storage.store_event(waiting[0])
+    storage.dispose()
+    assert stored() == before + len(waiting) + 3
+    storage.store_event_batch(entries)
+    assert stored() == before + len(waiting) + 3 + len(entries)
+
+
+@asset(partitions_def=StaticPartitionsDefinition(["a", "b"]), backfill_policy=BackfillPolicy.single_run())
+def parted(context) -> None:  # type: ignore[no-untyped-def]
+    context.log.info("said")
+    context.log_event(AssetObservation("parted", partition="a", tags={"dagster/data_version": "1"}))
+
+
+@asset
+def broken() -> None:
+    raise ValueError("it broke")
+
+
+def dump(file: Path) -> dict[str, list[dict[str, Any]]]:
+    """All rows of all tables, without the moments at which they were written."""
+    with closing(sqlite3.connect(file)) as database:
+        database.row_factory = sqlite3.Row
+        names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")]
+        rows = {name: [dict(row) for row in database.execute(f"SELECT * FROM {name}")] for name in names}
+    for row in (row for all_rows in rows.values() for row in all_rows):
+        row.pop("create_timestamp", None)
+        row.pop("migration_completed", None)
+    return rows
+
+
+def test_all_tables_of_the_records_hold_what_dagsters_own_storage_writes_of_the_same_events(tmp_path: Path) -> None:
+    with instance_for_test() as instance:
+        both = {"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": "b"}
+        runs = [
+            materialize([thing], instance=instance),
+            materialize([parted], instance=instance, tags=both),
+            materialize([broken], instance=instance, raise_on_error=False),
+        ]
+        entries = [entry for run in runs for entry in instance.all_logs(run.run_id)]
+    told = {entry.dagster_event_type for entry in entries}
+    # These two need Dagster's daemon, or Dagster+.
+    elsewhere = {DagsterEventType.ASSET_FAILED_TO_MATERIALIZE, DagsterEventType.FRESHNESS_STATE_CHANGE}
+    assert {*ASSET_CHECK_EVENTS, *ASSET_EVENTS} - told <= elsewhere
+    found = []
+    for kind in (SqliteEventLogStorage, EventLog):
+        folder = tmp_path / kind.__name__
+        folder.mkdir()
+        with DagsterInstance.local_temp(folder.as_posix()) as plain:
+            storage = kind((folder / "records").as_posix())
+            storage.register_instance(plain)
+            for entry in entries:
+                storage.store_event(entry)
+            storage.dispose()
+        found.append({file.name: dump(file) for file in (folder / "records").glob("*.db")})
+    theirs, ours = found
+    assert len(ours) == 1 + len(runs)
+    assert ours == theirs
+
+
+def test_events_that_can_not_be_written_together_are_not_there_in_part(
+    shipped: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = shipped.event_log_storage
+    run_id = materialize([thing], instance=shipped).run_id
+    planned = DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+    entries = [entry for entry in shipped.all_logs(run_id) if entry.dagster_event_type is not planned]
+
+    def refuse(*given: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as full:
+        full.setattr(storage, "store_asset_check_event", refuse)
+        with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+            storage.store_event_batch(entries)
+    assert len(shipped.all_logs(run_id)) == len(entries) + 1
+    storage.store_event_batch(entries)
+    assert len(shipped.all_logs(run_id)) == 2 * len(entries) + 1
+
+
+def test_what_waited_is_not_lost_when_the_disk_was_full_and_what_can_never_be_stored_is_in_nobodys_way(
+    shipped: DagsterInstance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage = shipped.event_log_storage
+    run_id = materialize([thing], instance=shipped).run_id
+    (check,) = [
+        entry
+        for entry in shipped.all_logs(run_id)
+        if entry.dagster_event_type is DagsterEventType.ASSET_CHECK_EVALUATION
+    ]
+
+    def refuse_with(error: Exception) -> Callable[..., None]:
+        def refuse(*given: object) -> None:
+            raise error
+
+        return refuse
+
+    def count() -> int:
+        return [entry.dagster_event_type for entry in shipped.all_logs(run_id)].count(check.dagster_event_type)
+
+    with monkeypatch.context() as full:
+        full.setattr(storage, "store_asset_check_event", refuse_with(sqlite3.OperationalError("disk is full")))
+        storage.store_event(check)
+        with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+            shipped.all_logs(run_id)
+        storage.dispose()
+        assert "not all stored, and 1 of them still waited: disk is full" in caplog.text
+    assert count() == 2, "stored as soon as it can be"
+    with monkeypatch.context() as wrong:
+        wrong.setattr(storage, "store_asset_check_event", refuse_with(ValueError("it can't be")))
+        storage.store_event(check)
+        with pytest.raises(ValueError, match="it can't be"):
+            shipped.all_logs(run_id)
+        assert shipped.all_logs(run_id), "once is enough"
+    assert count() == 2
+
+
+def kinds_in(file: Path) -> list[str]:
+    """What stands in one of the records' databases, as somebody else sees it."""
+    with closing(sqlite3.connect(file)) as database:
+        return [kind for (kind,) in database.execute("SELECT dagster_event_type FROM event_logs ORDER BY id")]
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Iterator[tuple[EventLog, Path, dict[DagsterEventType, EventLogEntry]]]:
+    """An empty storage, its folder, and the events of a run, one of each kind: what is planned is stored already."""
+    with instance_for_test() as instance:
+        entries = instance.all_logs(materialize([thing], instance=instance).run_id)
+    with DagsterInstance.local_temp(tmp_path.as_posix()) as plain:
+        storage = EventLog((tmp_path / "records").as_posix())
+        storage.register_instance(plain)
+        for entry in entries:
+            if entry.dagster_event_type is DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+                storage.store_event(entry)
+        yield storage, tmp_path / "records", {each.dagster_event_type: each for each in entries if each.dagster_event}
+        storage.dispose()
+
+
+def test_what_a_runs_own_database_has_no_room_for_is_not_in_the_index_either(
+    records: tuple[EventLog, Path, dict[DagsterEventType, EventLogEntry]],
+) -> None:
+    storage, folder, entries = records
+    check, thing_made = DagsterEventType.ASSET_CHECK_EVALUATION, DagsterEventType.ASSET_MATERIALIZATION
+    own, index = folder / f"{entries[check].run_id}.db", folder / "index.db"
+    # Somebody reads, so the write-ahead logs stay; the run's becomes longer than the index's, and no file may grow on.
+    with closing(sqlite3.connect(own)) as one, closing(sqlite3.connect(index)) as other:
+        for reader in (one, other):
+            reader.execute("SELECT count(*) FROM event_logs").fetchone()
+        for _ in range(80):
+            storage.store_event(entries[DagsterEventType.STEP_START])
+        before = kinds_in(own), kinds_in(index)
+        size = own.with_name(f"{own.name}-wal").stat().st_size
+        assert size > 2 * index.with_name(f"{index.name}-wal").stat().st_size
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        storage.store_event(entries[check])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+        try:
+            with pytest.raises(OperationalError):
+                storage.store_event(entries[thing_made])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert (kinds_in(own), kinds_in(index)) == before
+        storage.store_event(entries[thing_made])
+        for file, stood in zip((own, index), before, strict=True):
+            assert kinds_in(file) == [*stood, check.value, thing_made.value]
+
+
+def test_an_event_that_can_never_be_stored_takes_none_with_it_that_came_before_or_after(
+    records: tuple[EventLog, Path, dict[DagsterEventType, EventLogEntry]], caplog: pytest.LogCaptureFixture
+) -> None:
+    storage, folder, entries = records
+    output, check, success = (
+        DagsterEventType.STEP_OUTPUT,
+        DagsterEventType.ASSET_CHECK_EVALUATION,
+        DagsterEventType.STEP_SUCCESS,
+    )
+    # Planned twice, which Dagster says no to when the check is evaluated.
+    storage.store_event(entries[DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED])
+    own = folder / f"{entries[check].run_id}.db"
+    before = kinds_in(own)
+    storage.store_event(entries[output])
+    storage.store_event(entries[check])
+    with pytest.raises(DagsterInvariantViolationError, match="Updated 2 rows"):
+        storage.store_event(entries[success])
+    assert "An event of Dagster's was not stored: ASSET_CHECK_EVALUATION" in caplog.text
+    storage.store_event(entries[success])
+    assert kinds_in(own) == [*before, output.value, success.value]
+
+
+@pytest.mark.parametrize(
+    ("met", "is_blamed_later"),
+    [(sqlite3.OperationalError("disk is full"), False), (DagsterExecutionInterruptedError(), True)],
+    ids=["a full disk", "a signal"],
+)
+def test_what_waits_is_kept_whatever_comes_while_an_event_to_blame_is_looked_for(
+    records: tuple[EventLog, Path, dict[DagsterEventType, EventLogEntry]],
+    monkeypatch: pytest.MonkeyPatch,
+    met: BaseException,
+    is_blamed_later: bool,
+) -> None:
+    storage, folder, entries = records
+    output, check, success = (
+        DagsterEventType.STEP_OUTPUT,
+        DagsterEventType.ASSET_CHECK_EVALUATION,
+        DagsterEventType.STEP_SUCCESS,
+    )
+    storage.store_event(entries[DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED])
+    own = folder / f"{entries[check].run_id}.db"
+    before = kinds_in(own)
+    storage.store_event(entries[output])
+    storage.store_event(entries[check])
+    store_together = storage._store_together
+
+    def meet(events: Sequence[EventLogEntry]) -> None:
+        if events == [entries[output]]:
+            raise met
+        store_together(events)
+
+    with monkeypatch.context() as unlucky:
+        unlucky.setattr(storage, "_store_together", meet)
+        with pytest.raises(type(met)):
+            storage.store_event(entries[success])
+    if is_blamed_later:
+        with pytest.raises(DagsterInvariantViolationError, match="Updated 2 rows"):
+            storage.store_event(entries[success])
+    storage.store_event(entries[success])
+    assert kinds_in(own) == [*before, output.value, success.value]
+
+
+def test_what_waits_is_kept_when_a_signal_comes_while_it_is_written(
+    records: tuple[EventLog, Path, dict[DagsterEventType, EventLogEntry]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, folder, entries = records
+    output, success = DagsterEventType.STEP_OUTPUT, DagsterEventType.STEP_SUCCESS
+    storage.store_event(entries[output])
+
+    def interrupt(*given: object) -> None:
+        raise DagsterExecutionInterruptedError
+
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(storage, "_store_together", interrupt)
+        with pytest.raises(DagsterExecutionInterruptedError):
+            storage.store_event(entries[DagsterEventType.ASSET_MATERIALIZATION])
+    storage.store_event(entries[success])
+    assert kinds_in(folder / f"{entries[output].run_id}.db")[-2:] == [output.value, success.value]
+
+
+def test_records_that_are_broken_keep_nobody_from_closing_them(
+    records: tuple[EventLog, Path, dict[DagsterEventType, EventLogEntry]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    storage, _, entries = records
+    storage.store_event(entries[DagsterEventType.STEP_OUTPUT])
+
+    def malformed(*given: object) -> None:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    with monkeypatch.context() as broken_disk:
+        broken_disk.setattr(storage, "_store_together", malformed)
+        storage.dispose()
+    assert "was not stored: STEP_OUTPUT" in caplog.text
+    assert "malformed" in caplog.text
+    assert storage._engines == {}
 
 
 def test_the_storage_can_be_asked_for_a_table_while_a_database_of_its_own_is_in_use(shipped: DagsterInstance) -> None:

@@ -29,6 +29,11 @@ NUMBERS = (
 
 
 @pytest.fixture
+def instance(shipped: DagsterInstance) -> DagsterInstance:
+    return shipped
+
+
+@pytest.fixture
 def run(
     bare: pytest.MonkeyPatch,
     definitions: ModuleType,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 
@@ -10,12 +10,14 @@ import pytest
 from sqlalchemy import Engine
 
 from gazelle_sync import warehouse
-from gazelle_sync.sandbox import Sandbox
+from gazelle_sync.gazelle import Snapshot
+from gazelle_sync.sandbox import Account, Sandbox
 from gazelle_sync.sandbox.faults import Fault
 from gazelle_sync.tables import TABLES, Scope
 from gazelle_sync.translations import speak
 from gazelle_sync.warehouse import LoadReport, RowCheck
-from gazelle_sync_tests.conftest import ALL, TORONTO
+from gazelle_sync_tests.conftest import ALL, TODAY, TORONTO, client_of
+from gazelle_sync_tests.daemon.conftest import own_database
 
 Mirror = Callable[..., LoadReport]
 Rows = Callable[..., list[dict[str, Any]]]
@@ -64,6 +66,31 @@ def checks_of(table: str) -> dict[str, RowCheck]:
     return {check.name: check for check in warehouse.row_checks(TABLES[table], TORONTO)}
 
 
+@pytest.fixture(scope="module")
+def account(server_url: str) -> Iterator[tuple[str, dict[str, LoadReport]]]:
+    """The typical account, mirrored once: the database's name, and what each load said."""
+    with own_database(server_url) as url, Sandbox(Account.typical(TODAY)) as sandbox:
+        engine, client = warehouse.connect(url), client_of(sandbox)
+        warehouse.migrate(engine)
+        reports = {
+            name: warehouse.load(engine, Snapshot(client, table, ALL), run_id="test") for name, table in TABLES.items()
+        }
+        client.close()
+        yield str(engine.url.database), reports
+
+
+@pytest.fixture
+def engine(server_url: str, account: tuple[str, dict[str, LoadReport]]) -> Iterator[Engine]:
+    """A copy of it."""
+    with own_database(server_url, template=account[0]) as url:
+        yield warehouse.connect(url)
+
+
+@pytest.fixture
+def reports(account: tuple[str, dict[str, LoadReport]]) -> dict[str, LoadReport]:
+    return account[1]
+
+
 def broken(engine: Engine) -> set[str]:
     return {
         f"{table}: {name}"
@@ -74,18 +101,14 @@ def broken(engine: Engine) -> set[str]:
 
 
 def test_all_checks_hold_for_the_typical_account_but_those_about_its_odd_records(
-    engine: Engine, mirror_all: Callable[..., Any]
+    engine: Engine, reports: dict[str, LoadReport]
 ) -> None:
-    reports = mirror_all()
     odd = {f"{name}: no_row_is_set_aside" for name, report in reports.items() if report.rejected}
     assert broken(engine) == odd
 
 
 @pytest.mark.parametrize("check", BREAKING)
-def test_a_check_fails_on_data_that_is_broken_on_purpose(
-    check: str, engine: Engine, mirror_all: Callable[..., Any], rows: Rows
-) -> None:
-    mirror_all()
+def test_a_check_fails_on_data_that_is_broken_on_purpose(check: str, engine: Engine, rows: Rows) -> None:
     before = broken(engine)
     rows(BREAKING[check])
     assert broken(engine) - before >= {check}
@@ -112,10 +135,7 @@ def test_only_what_others_build_on_blocks() -> None:
     assert blocking == {"ids_are_unique_and_present"}
 
 
-def test_a_child_whose_parent_came_late_is_given_a_day(
-    engine: Engine, mirror_all: Callable[..., Any], rows: Rows
-) -> None:
-    mirror_all()
+def test_a_child_whose_parent_came_late_is_given_a_day(engine: Engine, rows: Rows) -> None:
     rows(
         "UPDATE gazelle.clients SET synced_at = NULL WHERE external_id = (SELECT min(client_external_id) "
         "FROM gazelle.pianos); UPDATE gazelle.pianos SET synced_at = now() - interval '23 hours'"
@@ -124,15 +144,12 @@ def test_a_child_whose_parent_came_late_is_given_a_day(
     assert warehouse.run_checks(engine, [checks_of("pianos")[known]])[known].broken == 0
 
 
-def test_the_count_agrees_also_with_records_that_are_set_aside(engine: Engine, mirror_all: Callable[..., Any]) -> None:
-    for name, report in mirror_all().items():
+def test_the_count_agrees_also_with_records_that_are_set_aside(engine: Engine, reports: dict[str, LoadReport]) -> None:
+    for name, report in reports.items():
         assert warehouse.count_rows_in_scope(engine, TABLES[name], ALL) == report.expected, name
 
 
-def test_a_record_set_aside_by_another_months_load_does_not_count(
-    engine: Engine, mirror: Mirror, mirror_all: Callable[..., Any], rows: Rows
-) -> None:
-    mirror_all()
+def test_a_record_set_aside_by_another_months_load_does_not_count(engine: Engine, mirror: Mirror, rows: Rows) -> None:
     rows(
         "INSERT INTO gazelle.rejected_rows (table_name, external_id, reason, payload, first_seen_at, last_seen_at) "
         "VALUES ('appointments', 'evt_odd', 'odd', '{}', now() - interval '1 day', now() - interval '1 day')"
@@ -143,9 +160,8 @@ def test_a_record_set_aside_by_another_months_load_does_not_count(
 
 
 def test_a_record_that_gazelle_counts_and_does_not_give_is_noticed(
-    engine: Engine, mirror: Mirror, mirror_all: Callable[..., Any], sandbox: Sandbox
+    engine: Engine, mirror: Mirror, sandbox: Sandbox
 ) -> None:
-    mirror_all()
     sandbox.faults.add(Fault("total_count", match="allPianos", times=None))
     report = mirror("pianos")
     assert warehouse.count_rows_in_scope(engine, TABLES["pianos"], ALL) == report.expected - 1

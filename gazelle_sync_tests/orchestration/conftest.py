@@ -20,9 +20,8 @@ def defs(definitions: ModuleType) -> Definitions:
 
 
 @pytest.fixture
-def instance() -> Iterator[DagsterInstance]:
-    with DagsterInstance.ephemeral() as instance:
-        yield instance
+def instance(shipped: DagsterInstance) -> DagsterInstance:
+    return shipped
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from gazelle_sync import warehouse
 from gazelle_sync.sandbox import Account, Sandbox
 from gazelle_sync.warehouse.connection import transaction
-from gazelle_sync_tests.conftest import TODAY, wait_for_abandoned_reads
+from gazelle_sync_tests.conftest import TODAY, empty_tables, wait_for_abandoned_reads
 
 
 @pytest.fixture(scope="session")
@@ -37,52 +37,13 @@ def sandbox(served: Sandbox, typical: bytes) -> Iterator[Sandbox]:
     served.faults.clear()
 
 
-# All that a test can have changed about schema gazelle, apart from rows.
-SHAPE = """
-    SELECT (SELECT array_agg((c.oid, c.relacl, c.relowner, c.relrowsecurity, c.relnatts)::text ORDER BY c.oid)
-            FROM pg_class c WHERE c.relnamespace = n.oid),
-           (SELECT array_agg((k.oid, k.convalidated)::text ORDER BY k.oid) FROM pg_constraint k
-            WHERE k.connamespace = n.oid),
-           (SELECT count(*) FROM pg_policy), (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal), n.oid::text
-    FROM pg_namespace n WHERE nspname = 'gazelle'
-"""
-
-
-@pytest.fixture(scope="session")
-def known_shape() -> dict[str, Any]:
-    """What the schema looked like when it was last made."""
-    return {}
-
-
 @pytest.fixture
 def engine(database_url: str, known_shape: dict[str, Any]) -> Iterator[Engine]:
-    """An engine on a database with every table, all of them empty: made anew only if a test changed its shape.
-
-    It keeps a connection open between transactions, as a run's does.
-    """
+    """As everybody's. It keeps a connection open between transactions, as a run's does."""
     engine = warehouse.connect(database_url, keep_open=True)
-    emptied(engine, known_shape)
+    empty_tables(engine, known_shape)
     yield engine
     engine.dispose()
-
-
-def emptied(engine: Engine, known_shape: dict[str, Any]) -> None:
-
-    def shape(cursor: Any) -> Any:
-        cursor.execute(SHAPE)
-        return cursor.fetchone()
-
-    with transaction(engine) as cursor:
-        if known_shape and known_shape["shape"] == shape(cursor):
-            cursor.execute(
-                "DO $$ BEGIN EXECUTE (SELECT 'TRUNCATE ' || string_agg('gazelle.' || tablename, ', ') || "
-                "' RESTART IDENTITY CASCADE' FROM pg_tables WHERE schemaname = 'gazelle'); END $$"
-            )
-            return
-        cursor.execute("DROP SCHEMA IF EXISTS gazelle CASCADE")
-    warehouse.migrate(engine)
-    with transaction(engine) as cursor:
-        known_shape["shape"] = shape(cursor)
 
 
 @pytest.fixture

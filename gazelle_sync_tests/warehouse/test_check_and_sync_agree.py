@@ -41,8 +41,14 @@ def check(served: Sandbox, bare: pytest.MonkeyPatch) -> Check:
     """What `check` finds red of a project's database: line → text. `about` gives what it says of one line."""
 
     def run(project: Project, about: str = "", **variables: str) -> dict[str, str]:
-        given = {"SUPABASE_DB_URL": project.url(), "GAZELLE_BASE_URL": served.url, "GAZELLE_API_KEY": served.api_key}
-        settings = environment.read_settings({**given, "GAZELLE_HISTORY_START": str(HISTORY_START), **variables})
+        given = {
+            "SUPABASE_DB_URL": project.url(),
+            "GAZELLE_BASE_URL": served.url,
+            "GAZELLE_API_KEY": served.api_key,
+            "GAZELLE_REQUESTS_PER_SECOND": "1000",
+            "GAZELLE_HISTORY_START": str(HISTORY_START),
+        }
+        settings = environment.read_settings({**given, **variables})
         found = [finding for finding in examine(settings, Speech("en")) if finding.what not in ELSEWHERE]
         if about:
             return {finding.what: finding.text for finding in found if finding.what == about}

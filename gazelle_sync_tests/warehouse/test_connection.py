@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import psycopg2
 import pytest
 
@@ -186,6 +188,24 @@ def test_a_query_that_fails_leaves_a_connection_that_transactions_can_use(kept, 
         # Not to be seen before it is committed: the connection is not one where each statement is a transaction.
         assert query_rows(warehouse.connect(database_url), "SELECT to_regclass('whole') AS it") == [{"it": None}]
         cursor.execute("DROP TABLE whole")
+
+
+def test_what_is_told_is_done_before_what_is_asked_and_what_is_told_last_before_the_commit(kept):
+    with transaction(kept) as cursor:
+        cursor.tell("CREATE TABLE told (id int, note text)")
+        cursor.tell("INSERT INTO told VALUES (%s, %s)", (1, "100 %; it's so"))
+        cursor.execute("SELECT note FROM told WHERE id = %(id)s", {"id": 1})
+        assert cursor.fetchall() == [("100 %; it's so",)]
+        cursor.tell("INSERT INTO told VALUES (2, '100 %')")
+        cursor.copy_expert("COPY told FROM STDIN", io.StringIO("3\tcopied\n"))
+        cursor.tell("INSERT INTO told VALUES (4, 'last')")
+    assert query_rows(kept, "SELECT note FROM told ORDER BY id") == [
+        {"note": note} for note in ("100 %; it's so", "100 %", "copied", "last")
+    ]
+    with pytest.raises(psycopg2.errors.DivisionByZero), transaction(kept) as cursor:
+        cursor.tell("DELETE FROM told; SELECT 1 / 0")
+    assert query_rows(kept, "SELECT count(*) AS n FROM told") == [{"n": 4}], "what fails last undoes all"
+    query_rows(kept, "DROP TABLE told")
 
 
 def test_a_kept_connection_that_the_server_ended_meanwhile_is_replaced(kept, database_url, caplog):

@@ -11,7 +11,7 @@ import pytest
 from gazelle_sync import warehouse
 from gazelle_sync.gazelle import Snapshot
 from gazelle_sync.tables import TABLES
-from gazelle_sync.warehouse.connection import WarehouseError, transaction
+from gazelle_sync.warehouse.connection import WarehouseError, borrow
 from gazelle_sync_tests.conftest import ALL, query_rows
 from gazelle_sync_tests.warehouse.canned import Canned, clients, shown
 
@@ -406,16 +406,14 @@ def test_a_schema_for_dagster_s_records_that_can_not_be_made_is_told_with_its_va
 
 
 def test_a_database_that_can_not_hold_every_text_is_red(empty_engine, rows):
-    with transaction(empty_engine) as cursor:
-        cursor.connection.commit()
-        cursor.connection.autocommit = True
+    with borrow(empty_engine) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
         cursor.execute("CREATE DATABASE gazelle_test_latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
     try:
         other = empty_engine.url.set(database="gazelle_test_latin").render_as_string(hide_password=False)
         with pytest.raises(WarehouseError, match=r"encoded in LATIN1, .* ENCODING 'UTF8' TEMPLATE template0;"):
             warehouse.check_server(warehouse.connect(other))
     finally:
-        with transaction(empty_engine) as cursor:
-            cursor.connection.commit()
-            cursor.connection.autocommit = True
+        with borrow(empty_engine) as connection, connection.cursor() as cursor:
+            connection.autocommit = True
             cursor.execute("DROP DATABASE gazelle_test_latin WITH (FORCE)")

@@ -1,4 +1,5 @@
-"""A database that does not answer: how long a process waits for it, and that it can be told to stop waiting."""
+"""A database that is far away, or does not answer: how often it is asked, how long a process waits for it, and that it
+can be told to stop waiting."""
 
 from __future__ import annotations
 
@@ -18,8 +19,11 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
 from gazelle_sync import warehouse
-from gazelle_sync.warehouse import WarehouseError, connection, interruption
+from gazelle_sync.gazelle import Client, Snapshot
+from gazelle_sync.tables import TABLES
+from gazelle_sync.warehouse import LoadReport, WarehouseError, connection, interruption
 from gazelle_sync.warehouse.connection import Availability, transaction
+from gazelle_sync_tests.conftest import ALL
 from gazelle_sync_tests.warehouse.conftest import wait_until
 
 # A process that waits for a lock on a table, and says how it ended. It hears both signals as the command does: what a
@@ -51,6 +55,7 @@ class Proxy:
         self.port: int = self._server.getsockname()[1]
         self._open: list[socket.socket] = []
         self.shut = False
+        self.asked = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -68,10 +73,11 @@ class Proxy:
             for source, target in ((incoming, outgoing), (outgoing, incoming)):
                 threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
 
-    @staticmethod
-    def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                # PostgreSQL manual, "Message Formats": Query. Whoever sends one waits for its answer.
+                self.asked += data.startswith(b"Q")
                 target.sendall(data)
         target.close()
 
@@ -102,6 +108,21 @@ def through(proxy: Proxy, database_url: str, engine: Engine) -> Engine:
     url = make_url(database_url)
     plain = url.set(host="127.0.0.1", port=proxy.port, query={"sslmode": "disable"})
     return warehouse.connect(plain.render_as_string(hide_password=False))
+
+
+def test_a_table_that_did_not_change_takes_seven_messages(
+    proxy: Proxy, through: Engine, client: Client, mirror: Callable[..., LoadReport]
+) -> None:
+    """The way to another continent and back takes a tenth of a second, and there are many tables."""
+    mirror("clients")
+    mirror("pianos")
+    kept = warehouse.connect(through.url.render_as_string(hide_password=False), keep_open=True)
+    connection.fetch(kept, "SELECT 1", {})
+    asked = proxy.asked
+    report = warehouse.load(kept, Snapshot(client, TABLES["pianos"], ALL), run_id="test")
+    assert (report.unchanged, report.status) == (report.fetched, "success")
+    assert proxy.asked - asked == 7
+    kept.dispose()
 
 
 @contextmanager
