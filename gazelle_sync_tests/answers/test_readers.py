@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg2
 import pytest
@@ -16,6 +18,11 @@ from gazelle_sync.warehouse import VIEWS
 ENGLISH, FRENCH = ((ROOT / "docs" / name).read_text() for name in ("readers.md", "readers.fr.md"))
 STATEMENTS = re.findall(r"```sql\n(.*?)```", ENGLISH, re.DOTALL)
 THE_ROLE, THE_VIEWS, THE_TABLES, THE_END, THE_SCHEMA, THE_TOKEN = STATEMENTS
+(FOR_USERS,) = (
+    block
+    for block in re.findall(r"```sql\n(.*?)```", (ROOT / "docs/setup.md").read_text(), re.DOTALL)
+    if "TO authenticated" in block
+)
 NAMES = ("anon", "authenticated", "service_role", "authenticator")
 
 # A role that owns what the sync made, as `postgres` does in Supabase: it may make roles, and is no superuser.
@@ -149,6 +156,42 @@ def test_the_page_s_other_statements_run_and_may_run_again(prepared: str, read: 
         prepared, "gazelle_keeper", "keeper", "SELECT pg_has_role('authenticator', 'gazelle_reader', 'SET')"
         if server_version(prepared) >= 160000 else "SELECT pg_has_role('authenticator', 'gazelle_reader', 'MEMBER')"
     ) == [(True,)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [THE_VIEWS, THE_TABLES, THE_END, FOR_USERS],
+    ids=["views", "whole tables", "the end", "Supabase's users"],
+)
+def test_statements_that_are_sent_at_once_do_not_lock_out_an_analysis_that_waits_for_them(
+    prepared: str, statements: str
+) -> None:
+    """Autovacuum holds a table while it waits for whoever changed the table's rights, who may not wait for it."""
+    run_as(prepared, "gazelle_keeper", "keeper", THE_TABLES)
+    keeper = psycopg2.connect(
+        make_url(prepared).set(username="gazelle_keeper", password="keeper").render_as_string(False)
+    )
+    analysis = psycopg2.connect(prepared)
+
+    def is_waiting() -> bool:
+        with analysis.cursor() as cursor:
+            cursor.execute("SELECT pg_blocking_pids(%s)", (keeper.info.backend_pid,))
+            return cursor.fetchall() == [([analysis.info.backend_pid],)]
+
+    try:
+        with ThreadPoolExecutor(1) as side, analysis.cursor() as cursor:
+            cursor.execute("LOCK TABLE gazelle.pianos IN SHARE UPDATE EXCLUSIVE MODE")
+            # As an SQL editor sends them: one message, and so one transaction.
+            sent = side.submit(keeper.cursor().execute, statements)
+            while not is_waiting():
+                assert not sent.done(), "it locks the table, or this shows nothing"
+                time.sleep(0.01)
+            cursor.execute("ANALYZE gazelle.pianos")
+            analysis.rollback()
+            sent.result()
+    finally:
+        analysis.close()
+        keeper.close()
 
 
 def server_version(url: str) -> int:
