@@ -34,6 +34,13 @@ DLT = "dlt[postgres]==1.31.0"
 # 34,891 records, 40,905 rows.
 SIZE = {"clients": 4000, "timeline": 27436}
 GROWTH = {100_000: 5, 300_000: 15, 1_000_000: 50}
+# What the command imports, in the way it does, and nothing else.
+IMPORTS = """
+from gazelle_sync.cli import main
+from gazelle_sync.cli.command import freeze_imports
+with freeze_imports():
+    from gazelle_sync.cli import job_run, progress, sync
+"""
 # Milliseconds to the database and back: on this machine; from one end of a continent to the other.
 DISTANCES = (0, 40)
 
@@ -63,10 +70,13 @@ def contender(database: Database, name: str, url: str) -> Run:
 
 
 def dlt(database: Database, url: str) -> Run:
+    return database.measured(dlt_argv(database, url))
+
+
+def dlt_argv(database: Database, url: str) -> list[str | Path]:
     file = CACHE / "lists.json"
     file.write_text(json.dumps([asdict(each) for each in lists(SCOPES["all"])]))
-    peer = ROOT / "benchmarks" / "dlt_peer.py"
-    return database.measured([dlt_python(), peer, database.url_with_host, url, file, CACHE / "dlt-state"])
+    return [dlt_python(), ROOT / "benchmarks" / "dlt_peer.py", database.url_with_host, url, file, CACHE / "dlt-state"]
 
 
 def compare(database: Database, rounds: int) -> dict[str, Any]:
@@ -109,15 +119,24 @@ def compare(database: Database, rounds: int) -> dict[str, Any]:
 
 
 def command(database: Database, rounds: int) -> dict[str, Any]:
-    """`gazelle-sync sync` as a whole process when nothing changed, and the load path of the same lists alone."""
+    """`gazelle-sync sync` as a whole process when nothing changed; its imports, and the load path of the same lists,
+    alone; and dlt as a whole process."""
     found: dict[str, list[dict[str, float]]] = {}
     mirrored(database)
     for kind, contending in (("window", "nightly"), ("full", "project")):
         found[kind] = []
         with installation(database.url, kind) as (argv, environment):
+            url = environment["GAZELLE_BASE_URL"]
+            if kind == "full":
+                shutil.rmtree(CACHE / "dlt-state", ignore_errors=True)
+                dlt(database, url)
+                database.settle()
             for _ in range(rounds):
-                path = contender(database, contending, environment["GAZELLE_BASE_URL"]).seconds
-                found[kind].append({"path": path, "whole": timed(argv, environment)})
+                one = {"path": contender(database, contending, url).seconds, "whole": timed(argv, environment)}
+                one["imports"] = timed([sys.executable, "-c", IMPORTS], environment)
+                if kind == "full":
+                    one["dlt"] = timed(dlt_argv(database, url), environment)
+                found[kind].append(one)
     return {"rounds": found["window"], "full": found["full"]}
 
 
