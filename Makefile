@@ -25,7 +25,7 @@ psql: .venv/installed ; @$(PY) -m gazelle_sync.cli psql
 install: .venv/installed
 
 # One more than the processors of a small machine: many tests wait for a server or a process.
-test: .venv/installed-dev ; $(PY) -m pytest --numprocesses 3 --dist loadfile
+test: .venv/installed-dev ; $(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
