@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from gazelle_sync.gazelle import ApiKey, Client
-from gazelle_sync.gazelle.transport import Transport
-from gazelle_sync.sandbox import Account, Sandbox
+from gazelle_sync.gazelle import ApiKey, Client, Cut
+from gazelle_sync.gazelle.transport import Exchange, Transport
+from gazelle_sync.sandbox import Account, Fault, Sandbox
 from gazelle_sync_tests.conftest import TODAY, wait_for_abandoned_reads
 
 JSON = {"Content-Type": "application/json"}
@@ -45,6 +45,19 @@ def sandbox(one_sandbox: Sandbox, typical: bytes) -> Sandbox:
     one_sandbox.revoke_everything()
     one_sandbox._requests.clear()
     return one_sandbox
+
+
+def fail_for_good_once_kept(fault: Fault, cut: Cut) -> Callable[[Exchange], None]:
+    """To observe a transport with: a server error is tried again until another part is kept, however long that takes.
+
+    Then it says when to come back, after more time than any budget has.
+    """
+
+    def observe(_: Exchange) -> None:
+        if cut.is_kept:
+            fault.retry_after = 1_000_000
+
+    return observe
 
 
 @dataclass

@@ -20,6 +20,7 @@ from gazelle_sync.sandbox.account.history import TIMELINE_TYPES
 from gazelle_sync.tables import TABLES
 from gazelle_sync.tables.declaration import ByValue, Connection, Sizes, Table
 from gazelle_sync_tests.conftest import ALL, client_of, wait_for_abandoned_reads
+from gazelle_sync_tests.gazelle.conftest import fail_for_good_once_kept
 
 TIMELINE = TABLES["timeline_entries"]
 COUNTING = "totalCount } p0:"
@@ -261,7 +262,7 @@ def test_what_was_read_of_the_other_parts_is_kept_when_one_fails(sandbox: Sandbo
     sandbox.faults.add(fault)
     cut = Cut()
     with pytest.raises(Unavailable):
-        read(reading(cut=cut, patience=2))
+        read(reading(cut=cut, patience=60, observe=fail_for_good_once_kept(fault, cut)))
     wait_for_abandoned_reads()
     assert cut.is_kept
     kept = {part.arguments["types"].strip("[]") for part in cut.parts or () if part.is_proved}

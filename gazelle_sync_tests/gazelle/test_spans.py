@@ -16,6 +16,7 @@ from gazelle_sync.sandbox import Account, Fault, Sandbox
 from gazelle_sync.tables import TABLES
 from gazelle_sync.tables.declaration import ByDay, Connection, Nested, Scope
 from gazelle_sync_tests.conftest import ALL, TODAY, TORONTO, client_of, wait_for_abandoned_reads
+from gazelle_sync_tests.gazelle.conftest import fail_for_good_once_kept
 
 COUNTING = "totalCount } p0:"
 SPAN = re.compile(r"(?:archived: (\w+), )?(?:\w+Get: \"([-\d]+)\")?(?:, )?(?:\w+Let: \"([-\d]+)\")?\}\)")
@@ -142,7 +143,7 @@ def test_what_fails_in_one_span_is_read_again_and_the_contacts_of_the_others_are
     sandbox.faults.add(fault)
     cut = Cut()
     with pytest.raises(Unavailable):
-        read(reading("contacts", cut=cut, patience=8))
+        read(reading("contacts", cut=cut, patience=60, observe=fail_for_good_once_kept(fault, cut)))
     wait_for_abandoned_reads()
     assert cut.is_kept
     sandbox.faults.remove(fault)
