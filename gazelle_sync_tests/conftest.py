@@ -10,6 +10,7 @@ import shutil
 import signal
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
@@ -28,7 +29,7 @@ from xdist.scheduler import LoadFileScheduling
 from gazelle_sync import redaction, warehouse
 from gazelle_sync.environment import embedded
 from gazelle_sync.environment import settings as environment
-from gazelle_sync.gazelle import ApiKey, Client, Snapshot
+from gazelle_sync.gazelle import ApiKey, Client, Snapshot, page_size
 from gazelle_sync.gazelle.transport import Transport
 from gazelle_sync.sandbox import Account, Sandbox
 from gazelle_sync.tables import TABLES, Scope
@@ -46,6 +47,9 @@ NIGHTLY = [name for name, table in TABLES.items() if table.every is Cadence.NIGH
 ALL = Scope(TORONTO, date(2017, 1, 1))
 # Of the tests that are about today: the day, and the beginning of a short history.
 NOW = datetime.now(TORONTO).date()
+# Seconds. What is done at once is done by then, though the machine is busy or stops for a moment; what it is told from
+# takes longer.
+AT_ONCE = 8
 HISTORY_START = (NOW - timedelta(days=180)).replace(day=1)
 
 
@@ -86,6 +90,8 @@ def folder_for_postgres() -> Path:
 def own_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a process knows of itself, its secrets and its language, is each test's own."""
     monkeypatch.setattr(redaction, "_hidden", set())
+    # A page that a busy machine holds up is no slow page.
+    monkeypatch.setattr(page_size, "QUICK", 60.0)
     yield
     speak("en")
 
@@ -201,6 +207,13 @@ def wait_for_abandoned_reads() -> None:
     for thread in threading.enumerate():
         if thread.name in TABLES:
             thread.join()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
 
 
 def client_of(sandbox: Sandbox, **options: Any) -> Client:

@@ -19,6 +19,7 @@ from gazelle_sync.alerts import Alerts, Email, Kind, Slack, channels_from
 from gazelle_sync.files import hold_lock
 from gazelle_sync_tests.alerts.conftest import INCIDENT, TORONTO
 from gazelle_sync_tests.alerts.servers import HOOK, LOGIN, MailServer, Webhook
+from gazelle_sync_tests.conftest import AT_ONCE
 
 # -- once -------------------------------------------------------------------------------------------------------------
 
@@ -334,7 +335,7 @@ def test_whoever_comes_while_a_listener_takes_its_time_waits_for_nobody(webhook,
     held = Event()
 
     def slowly(text):
-        held.wait(10)
+        held.wait(60)
         return 200
 
     webhook.judge = slowly
@@ -348,7 +349,7 @@ def test_whoever_comes_while_a_listener_takes_its_time_waits_for_nobody(webhook,
     second.open(incident(key="1"))
     assert second.deliver() == []
     assert second.open_incidents()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < AT_ONCE
     held.set()
     sending.join()
     # What the second left was sent by the first.

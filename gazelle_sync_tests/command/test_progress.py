@@ -12,6 +12,7 @@ import pytest
 from gazelle_sync.cli.command import Screen
 from gazelle_sync.cli.progress import show_progress
 from gazelle_sync.translations import Speech
+from gazelle_sync_tests.conftest import wait_until
 
 PROGRESS, TRANSPORT = logging.getLogger("gazelle_sync.progress"), logging.getLogger("gazelle_sync.gazelle.transport")
 
@@ -39,14 +40,12 @@ def test_a_bar_is_there_when_the_tables_turn_comes_and_tells_how_far_it_is(
     screen, file = show(terminal=True)
     with show_progress(screen, Speech("en")):
         tell(table, 0, 0)
-        time.sleep(0.25)
-        begun = lines(file)
+        wait_until(lambda: any(line.startswith(table) for line in lines(file)))
         tell(table, 500, 2500)
-        time.sleep(0.25)
+        bar = rf"{table} +\S*[━╸╺]\S* +500/2500 \d+/s .* left"
+        wait_until(lambda: any(re.fullmatch(bar, line) for line in lines(file)))
         tell(table, 2500, 2500)
         tell("users", 0, 0)
-    assert any(line.startswith(table) for line in begun)
-    assert any(re.fullmatch(rf"{table} +\S*[━╸╺]\S* +500/2500 \d+/s .* left", line) for line in lines(file))
     # What is read stands above the next one, once.
     assert [line for line in lines(file) if line.startswith(table)][-1].endswith(" s")
     assert max(map(len, lines(file))) <= 80
@@ -59,13 +58,15 @@ def test_a_nested_list_goes_by_the_records_that_it_is_read_inside_of(monkeypatch
         tell("contact_emails", 0, 0, 0, 0)
         time.sleep(0.15)
         tell("contact_emails", 40, 40, 100, 400)
-        time.sleep(0.25)
-    assert any(re.search(r"40/40 \d+/s .* left$", line) for line in lines(file))
+        wait_until(lambda: any(re.search(r"40/40 \d+/s .* left$", line) for line in lines(file)))
 
 
 @pytest.mark.parametrize(
     ("language", "told"),
-    [("en", "Waiting for Gazelle, 30 s more: HTTP 429"), ("fr", "Gazelle fait attendre encore 30 s\u00a0: HTTP 429")],
+    [
+        ("en", r"Waiting for Gazelle, \d\d s more: HTTP 429"),
+        ("fr", "Gazelle fait attendre encore \\d\\d s\u00a0: HTTP 429"),
+    ],
 )
 def test_a_wait_is_shown_while_it_lasts(monkeypatch: pytest.MonkeyPatch, language: str, told: str) -> None:
     monkeypatch.setenv("TERM", "xterm")
@@ -73,14 +74,13 @@ def test_a_wait_is_shown_while_it_lasts(monkeypatch: pytest.MonkeyPatch, languag
     with show_progress(screen, Speech(language)):
         tell("pianos", 0, 0)
         TRANSPORT.warning("again", extra={"wait": 29.7, "why": "HTTP 429"})
-        time.sleep(0.25)
-        during = lines(file)
+        wait_until(lambda: any(re.fullmatch(told, line) for line in lines(file)))
         TRANSPORT.warning("again", extra={"wait": 0.05, "why": "HTTP 502"})
-        time.sleep(0.3)
+        # Its time is over, and so it is drawn without it.
+        wait_until(lambda: "HTTP" not in lines(file)[-1])
         before = len(file.getvalue())
         time.sleep(0.25)
-    assert told in during
-    assert "HTTP 429" not in file.getvalue()[before:]
+    assert "HTTP" not in file.getvalue()[before:]
 
 
 @pytest.mark.parametrize("terminal", ["", "dumb"])

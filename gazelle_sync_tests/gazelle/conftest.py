@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+import requests
 
 from gazelle_sync.gazelle import ApiKey, Client, Cut
 from gazelle_sync.gazelle.transport import Exchange, Transport
@@ -58,6 +59,25 @@ def fail_for_good_once_kept(fault: Fault, cut: Cut) -> Callable[[Exchange], None
             fault.retry_after = 1_000_000
 
     return observe
+
+
+@pytest.fixture
+def under_way(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many requests were on their way whenever one was sent, itself included."""
+    now: list[None] = []
+    counts: list[int] = []
+    send = requests.Session.send
+
+    def counted(*given: Any, **options: Any) -> Any:
+        now.append(None)
+        counts.append(len(now))
+        try:
+            return send(*given, **options)
+        finally:
+            now.pop()
+
+    monkeypatch.setattr(requests.Session, "send", counted)
+    return counts
 
 
 @dataclass

@@ -122,8 +122,8 @@ def test_a_query_that_is_too_complex_for_one_record_is_not_tried_again(sandbox: 
 
 
 def test_a_page_that_does_not_come_in_time_is_halved(sandbox: Sandbox, read: Read):
-    late = sandbox.faults.add(Fault("delay", seconds=3.0, above=100, times=None))
-    snapshot = read("timeline_entries", read_timeout=1.5, patience=20)
+    late = sandbox.faults.add(Fault("delay", seconds=6.0, above=100, times=None))
+    snapshot = read("timeline_entries", read_timeout=4, patience=30)
     assert snapshot.page_sizes == [200, 100]
     assert snapshot.seen == len(sandbox.account.timeline)
     while asked(sandbox).count((200, None)) < late.struck:

@@ -14,12 +14,12 @@ import pytest
 
 from gazelle_sync.gazelle import Client, Cut, Snapshot, Unavailable, parts
 from gazelle_sync.gazelle.page_size import PageSize
-from gazelle_sync.gazelle.transport import Pace, Transport
+from gazelle_sync.gazelle.transport import Pace
 from gazelle_sync.sandbox import Fault, Sandbox
 from gazelle_sync.sandbox.account.history import TIMELINE_TYPES
 from gazelle_sync.tables import TABLES
 from gazelle_sync.tables.declaration import ByValue, Connection, Sizes, Table
-from gazelle_sync_tests.conftest import ALL, client_of, wait_for_abandoned_reads
+from gazelle_sync_tests.conftest import ALL, client_of, wait_for_abandoned_reads, wait_until
 from gazelle_sync_tests.gazelle.conftest import fail_for_good_once_kept
 
 TIMELINE = TABLES["timeline_entries"]
@@ -71,24 +71,11 @@ def test_every_record_is_read_once_in_parts_which_prove_the_whole(sandbox: Sandb
 
 
 def test_several_requests_are_under_way_and_never_more_than_may_be(
-    sandbox: Sandbox, reading: Reading, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, reading: Reading, under_way: list[int]
 ):
-    under_way: list[int] = []
-    most: list[int] = []
-    send = Transport._send
-
-    def counted(*given: Any) -> Any:
-        under_way.append(1)
-        most.append(len(under_way))
-        try:
-            return send(*given)
-        finally:
-            under_way.pop()
-
-    monkeypatch.setattr(Transport, "_send", counted)
     sandbox.latency = 0.02
     read(reading(concurrent=3))
-    assert max(most) == 3
+    assert max(under_way) == 3
 
 
 def test_with_a_limit_of_one_a_list_is_read_as_ever(sandbox: Sandbox, reading: Reading):
@@ -337,10 +324,7 @@ def test_who_stops_early_leaves_no_thread():
 
 
 def wait_until_ended(name: str) -> None:
-    deadline = time.monotonic() + 2
-    while any(thread.name == name for thread in threading.enumerate()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: all(thread.name != name for thread in threading.enumerate()))
 
 
 def test_no_more_is_read_ahead_than_a_page_for_each_thread_and_one_in_its_hand():

@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-import requests
 
 from gazelle_sync.gazelle import Client, Cut, Snapshot, Unavailable, parts
 from gazelle_sync.sandbox import Account, Fault, Sandbox
@@ -170,28 +169,15 @@ def test_what_is_in_doubt_inside_a_record_is_not_read_from_what_was_kept(sandbox
 
 
 def test_long_lists_inside_records_keep_to_the_limit_of_requests_under_way(
-    sandbox: Sandbox, reading: Reading, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, reading: Reading, under_way: list[int]
 ):
     """An institution's contacts are asked for while other clients are being read."""
     sandbox.account = Account.typical(TODAY)
     sandbox.latency = 0.02
-    under_way: list[int] = []
-    most: list[int] = []
-    send = requests.Session.send
-
-    def counted(*given: Any, **options: Any) -> Any:
-        under_way.append(1)
-        most.append(len(under_way))
-        try:
-            return send(*given, **options)
-        finally:
-            under_way.pop()
-
-    monkeypatch.setattr(requests.Session, "send", counted)
     snapshot = reading("contacts", concurrent=2)
     assert {key for (key,) in read(snapshot)} == set(sandbox.account.contacts)
     assert snapshot.doubts == []
-    assert max(most) == 2
+    assert max(under_way) == 2
 
 
 def test_a_year_in_which_an_account_moved_in_is_split(sandbox: Sandbox, reading: Reading, account: Account):

@@ -21,6 +21,7 @@ import requests
 from gazelle_sync.gazelle import ApiKey, Client, GazelleError, Refused, Unavailable
 from gazelle_sync.gazelle.rate_limit import retry_after
 from gazelle_sync.gazelle.transport import Pace, Transport
+from gazelle_sync_tests.conftest import AT_ONCE
 from gazelle_sync_tests.gazelle.conftest import JSON, Answer, Scripted
 
 GOOD = Answer('{"data": {"name": "Mélanie"}}')
@@ -126,8 +127,8 @@ def test_patience_ends_with_what_was_asked_how_often_and_the_last_failure(script
     scripted.answer(Answer("", 502, {}), Answer("", 503, {}))
     began = time.monotonic()
     with pytest.raises(Unavailable) as caught:
-        ask(patience=1.0)
-    assert time.monotonic() - began < 3
+        ask(patience=3.0)
+    assert time.monotonic() - began < AT_ONCE
     said = re.fullmatch(
         r"Gazelle could not answer the clients in (\d+) attempts; the last one: HTTP 503\. Nothing was changed for "
         r"this table\. Run the sync again when Gazelle is well\.",
@@ -143,11 +144,11 @@ def test_a_server_that_does_not_answer_in_time_is_asked_again(scripted: Scripted
 
 
 def test_a_server_that_never_answers_is_given_up(scripted: Scripted, ask: Callable[..., Any]):
-    scripted.answer(Answer(hold=5))
+    scripted.answer(Answer(hold=20))
     began = time.monotonic()
     with pytest.raises(Unavailable, match=r"in \d attempts?(; the last one)?: no answer in time \(ReadTimeout\)"):
         ask(patience=0.8)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < AT_ONCE
 
 
 def test_retry_after_in_seconds_is_obeyed(scripted: Scripted, ask: Callable[..., Any]):
@@ -172,7 +173,7 @@ def test_who_is_told_to_wait_beyond_patience_gives_up_at_once(scripted: Scripted
     began = time.monotonic()
     with pytest.raises(Unavailable, match="in 1 attempt: HTTP 429, too many requests"):
         ask()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < AT_ONCE
 
 
 @pytest.mark.parametrize("header", ["0", "Mon, 01 Jan 2001 00:00:00 GMT"])
@@ -332,7 +333,7 @@ def test_an_address_that_is_none_is_refused_at_once(base_url: str):
     began = time.monotonic()
     with pytest.raises(Refused, match=r"can't be sent .* Check GAZELLE_BASE_URL"):
         client.execute("the clients", "{ x }", {})
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < AT_ONCE
 
 
 @pytest.mark.parametrize("key", ["pasted-key\n", "key…", "ключ"])

@@ -16,7 +16,7 @@ from gazelle_sync.gazelle.trial import Conditions, Outcome, Watch, try_table, tr
 from gazelle_sync.sandbox import Fault, Sandbox
 from gazelle_sync.tables import TABLES, Cadence, Scope
 from gazelle_sync.tables.declaration import Gap, Nested, PlainList, Sizes
-from gazelle_sync_tests.conftest import ALL, TORONTO, client_of
+from gazelle_sync_tests.conftest import ALL, AT_ONCE, TORONTO, client_of
 
 NIGHTLY = Scope(TORONTO, date(2026, 1, 1), date(2027, 10, 1))
 Try = Callable[..., Outcome]
@@ -119,7 +119,7 @@ def test_parts_take_as_long_as_the_longest_turn():
 
 
 def test_pages_grow_in_the_estimate_as_they_do_in_a_sync():
-    quick, slow = Speed(0.1, 0.0001, 0.0), Speed(3.0, 0.001, 0.0)
+    quick, slow = Speed(0.1, 0.0001, 0.0), Speed(100.0, 0.001, 0.0)
     assert estimate(290_000, PageSize(Sizes(200), 1000), quick).requests == 292
     assert estimate(290_000, PageSize(Sizes(200), 1000), slow).requests == 1458
     assert estimate(290_000, PageSize(Sizes(200), 1000), quick, cap=100).requests == 2930
@@ -230,16 +230,16 @@ def test_after_the_deadline_nothing_is_sent_and_the_table_is_not_said_to_be_well
 
 
 def test_what_does_not_come_by_the_end_is_not_waited_for(sandbox: Sandbox, conditions: Conditions):
-    sandbox.faults.add(Fault("delay", seconds=3.0, match="query taxes"))
+    sandbox.faults.add(Fault("delay", seconds=9.0, match="query taxes"))
     began = time.monotonic()
-    limited = replace(conditions, deadline=began + 1, end=began + 1)
+    limited = replace(conditions, deadline=began + 3, end=began + 3)
     users, taxes = try_tables([TABLES["users"], TABLES["taxes"]], {}, limited)
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < AT_ONCE
     assert (users.is_good, taxes.is_finished, taxes.is_good) == (True, False, False)
-    time.sleep(3)  # what nobody waits for any more is not to be met by the next test
+    time.sleep(9)  # what nobody waits for any more is not to be met by the next test
 
 
-def test_several_tables_are_tried_at_once_within_the_rate_limit(sandbox: Sandbox):
+def test_several_tables_are_tried_at_once_within_the_rate_limit(sandbox: Sandbox, under_way: list[int]):
     sandbox.latency = 0.2
     watch = Watch()
     client = client_of(sandbox, observe=watch, requests_per_second=20, concurrent=4)
@@ -250,5 +250,6 @@ def test_several_tables_are_tried_at_once_within_the_rate_limit(sandbox: Sandbox
     client.close()
     requests = len(watch.exchanges)
     assert all(outcome.is_good for outcome in outcomes)
-    assert (requests - 1) / 20 <= took < 0.2 * requests
+    assert took >= (requests - 1) / 20
+    assert max(under_way) == 4
     assert all(exchange.seconds > 0.15 for exchange in watch.exchanges)

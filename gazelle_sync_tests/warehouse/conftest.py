@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -91,10 +90,3 @@ def strike(run: Callable[..., None]) -> Callable[..., None]:
 def strikes(rows: Callable[..., list[dict[str, Any]]]) -> Callable[[], int]:
     """How often the trigger of `strike` ran."""
     return lambda: rows("SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS n FROM public.strikes")[0]["n"]
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)

@@ -10,8 +10,7 @@ import pytest
 from gazelle_sync import warehouse
 from gazelle_sync.warehouse import WarehouseError
 from gazelle_sync.warehouse.connection import borrow, describe_error, fetch, is_transient, say_dropped, transaction
-from gazelle_sync_tests.conftest import query_rows
-from gazelle_sync_tests.warehouse.conftest import wait_until
+from gazelle_sync_tests.conftest import query_rows, wait_until
 
 SUPABASE = "postgresql://postgres.ref:p4ssw0rd@aws-0-ca-central-1.pooler.supabase.com:6543/postgres"
 

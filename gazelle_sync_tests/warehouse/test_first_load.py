@@ -12,9 +12,8 @@ from gazelle_sync.gazelle import Snapshot
 from gazelle_sync.tables import TABLES
 from gazelle_sync.warehouse import WarehouseError
 from gazelle_sync.warehouse.connection import transaction
-from gazelle_sync_tests.conftest import ALL
+from gazelle_sync_tests.conftest import ALL, wait_until
 from gazelle_sync_tests.warehouse.canned import Canned, clients
-from gazelle_sync_tests.warehouse.test_locks_and_crashes import wait_until
 
 SHAPE = """
     SELECT conrelid::regclass::text AS of, conname AS name, pg_get_constraintdef(oid) AS is

@@ -23,9 +23,9 @@ from gazelle_sync.tables import TABLES
 from gazelle_sync.warehouse import WarehouseError
 from gazelle_sync.warehouse.connection import ATTEMPTS, is_transient, transaction
 from gazelle_sync.warehouse.locks import LOCK_TABLE, lock_parameters
+from gazelle_sync_tests.conftest import wait_until
 from gazelle_sync_tests.warehouse import loader
 from gazelle_sync_tests.warehouse.canned import Canned, clients, shown
-from gazelle_sync_tests.warehouse.conftest import wait_until
 
 
 @contextmanager
