@@ -8,6 +8,7 @@ import importlib
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 import time
@@ -214,6 +215,13 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.01)
+
+
+def close_for_all(used: socket.socket) -> None:
+    """Closes a socket that another thread may wait at. Without the first step that thread would go on waiting there, or
+    at the next socket that gets this one's number."""
+    with contextlib.closing(used), contextlib.suppress(OSError):
+        used.shutdown(socket.SHUT_RDWR)
 
 
 def client_of(sandbox: Sandbox, **options: Any) -> Client:

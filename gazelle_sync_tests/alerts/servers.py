@@ -17,6 +17,8 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult
 
+from gazelle_sync_tests.conftest import close_for_all
+
 # Planted in every address, so that a leak shows.
 HOOK = "MARKhookMARKhookMARKhook"
 USER = "alerts@example.org"
@@ -163,4 +165,4 @@ class Dripping:
         Thread(target=listen, daemon=True).start()
 
     def stop(self) -> None:
-        self._listening.close()
+        close_for_all(self._listening)

@@ -21,7 +21,7 @@ from gazelle_sync.gazelle.rate_limit import announced_wait, is_limited
 from gazelle_sync.gazelle.transport import Budget, Transport
 from gazelle_sync.sandbox import Fault, Sandbox
 from gazelle_sync.sandbox.faults import RATE_LIMITS
-from gazelle_sync_tests.conftest import AT_ONCE, client_of
+from gazelle_sync_tests.conftest import AT_ONCE, client_of, close_for_all
 from gazelle_sync_tests.gazelle.conftest import JSON, Answer, Scripted
 
 GOOD = Answer('{"data": {"name": "Mélanie"}}')
@@ -197,7 +197,7 @@ def raw() -> Iterator[Callable[..., str]]:
 
     yield raw
     for server in servers:
-        server.close()
+        close_for_all(server)
 
 
 def whole(body: bytes = GOOD.body.encode(), head: bytes = b"") -> bytes:  # type: ignore[union-attr]

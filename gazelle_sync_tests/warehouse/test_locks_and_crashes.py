@@ -23,7 +23,7 @@ from gazelle_sync.tables import TABLES
 from gazelle_sync.warehouse import WarehouseError
 from gazelle_sync.warehouse.connection import ATTEMPTS, is_transient, transaction
 from gazelle_sync.warehouse.locks import LOCK_TABLE, lock_parameters
-from gazelle_sync_tests.conftest import wait_until
+from gazelle_sync_tests.conftest import close_for_all, wait_until
 from gazelle_sync_tests.warehouse import loader
 from gazelle_sync_tests.warehouse.canned import Canned, clients, shown
 
@@ -467,10 +467,11 @@ def a_proxy_that_loses_the_answer_to_a_commit(url, commit):
             threading.Thread(target=serve, args=[front], daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
-    with closing(listening):
-        yield parsed.set(host="127.0.0.1", port=listening.getsockname()[1], query={}).render_as_string(
-            hide_password=False
-        )
+    port = listening.getsockname()[1]
+    try:
+        yield parsed.set(host="127.0.0.1", port=port, query={}).render_as_string(hide_password=False)
+    finally:
+        close_for_all(listening)
 
 
 def test_a_commit_whose_confirmation_is_lost_is_not_done_twice(database_url, engine, rows):

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 
 import psycopg2
 import pytest
@@ -23,7 +23,7 @@ from gazelle_sync.gazelle import Client, Snapshot
 from gazelle_sync.tables import TABLES
 from gazelle_sync.warehouse import LoadReport, WarehouseError, connection, interruption
 from gazelle_sync.warehouse.connection import Availability, transaction
-from gazelle_sync_tests.conftest import ALL, wait_until
+from gazelle_sync_tests.conftest import ALL, close_for_all, wait_until
 
 # A process that waits for a lock on a table, and says how it ended. It hears both signals as the command does: what a
 # shell starts in the background ignores the first of them.
@@ -78,18 +78,17 @@ class Proxy:
                 # PostgreSQL manual, "Message Formats": Query. Whoever sends one waits for its answer.
                 self.asked += data.startswith(b"Q")
                 target.sendall(data)
-        target.close()
+        close_for_all(target)
 
     def close_all(self) -> None:
         self.shut = True
         for each in self._open:
-            with closing(each), suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+            close_for_all(each)
         self._open.clear()
 
     def end(self) -> None:
         self.close_all()
-        self._server.close()
+        close_for_all(self._server)
 
 
 @pytest.fixture
