@@ -46,13 +46,29 @@ WITH RECURSIVE named AS (
     SELECT relname, attname, ev_class, depth + 1 FROM reading
     JOIN pg_depend ON refclassid = 'pg_class'::regclass AND refobjid = reading.oid
     JOIN pg_rewrite ON classid = 'pg_rewrite'::regclass AND objid = pg_rewrite.oid AND ev_class <> reading.oid
+), trigger AS (
+    SELECT oid, tgrelid AS relation, tgname AS name, concat_ws(
+        ' ', pg_get_triggerdef(oid) || ';',
+        'ALTER TABLE ' || tgrelid::regclass
+        || CASE tgenabled WHEN 'D' THEN ' DISABLE' WHEN 'R' THEN ' ENABLE REPLICA' WHEN 'A' THEN ' ENABLE ALWAYS' END
+        || ' TRIGGER ' || quote_ident(tgname) || ';',
+        'COMMENT ON TRIGGER ' || quote_ident(tgname) || ' ON ' || tgrelid::regclass || ' IS '
+        || quote_literal(obj_description(oid, 'pg_trigger')) || ';') AS definition
+    FROM pg_trigger WHERE NOT tgisinternal
 )
 SELECT reading.relname, attname, max(depth), format('%%s', view.oid::regclass),
        format('DROP %%s %%s;', kind, view.oid::regclass),
        concat_ws(' ',
            format('CREATE %%s %%s%%s AS%%s', kind, view.oid::regclass,
                   ' WITH (' || array_to_string(reloptions, ', ') || ')', pg_get_viewdef(view.oid)),
-           (SELECT string_agg(pg_get_indexdef(indexrelid) || ';', ' ') FROM pg_index WHERE indrelid = view.oid),
+           (SELECT string_agg(concat_ws(' ', pg_get_indexdef(indexrelid) || ';',
+                                        'COMMENT ON INDEX ' || indexrelid::regclass || ' IS '
+                                        || quote_literal(obj_description(indexrelid, 'pg_class')) || ';'), ' ')
+            FROM pg_index WHERE indrelid = view.oid),
+           (SELECT string_agg(format('ALTER %%s %%s ALTER %%I SET DEFAULT %%s;', kind, view.oid::regclass, attname,
+                                     pg_get_expr(adbin, adrelid)), ' ')
+            FROM pg_attrdef JOIN pg_attribute AS a ON attrelid = adrelid AND attnum = adnum WHERE adrelid = view.oid),
+           (SELECT string_agg(definition, ' ') FROM trigger WHERE relation = view.oid),
            format('ALTER %%s %%s OWNER TO %%I;', kind, view.oid::regclass, pg_get_userbyid(relowner)),
            (SELECT format('REVOKE ALL ON %%s FROM %%s;', view.oid::regclass, string_agg(rolname, ', ' ORDER BY rolname))
             FROM pg_roles WHERE rolname IN ('anon', 'authenticated', 'service_role') HAVING count(*) > 0),
@@ -65,26 +81,33 @@ SELECT reading.relname, attname, max(depth), format('%%s', view.oid::regclass),
                   FROM pg_attribute AS a CROSS JOIN aclexplode(attacl) AS acl WHERE attrelid = view.oid) AS granted
             LEFT JOIN pg_roles ON pg_roles.oid = grantee WHERE grantee <> relowner),
            format('COMMENT ON %%s %%s IS %%L;', kind, view.oid::regclass,
-                  regexp_replace(obj_description(view.oid, 'pg_class'), '( \d+:\w+)$', '')))
+                  regexp_replace(obj_description(view.oid, 'pg_class'), '( \d+:\w+)$', '')),
+           (SELECT string_agg(format('COMMENT ON COLUMN %%s.%%I IS %%L;', view.oid::regclass, attname, description),
+                              ' ')
+            FROM pg_description JOIN pg_attribute AS a ON attrelid = objoid AND attnum = objsubid
+            WHERE classoid = 'pg_class'::regclass AND objoid = view.oid AND objsubid > 0))
 FROM reading JOIN pg_class AS view USING (oid)
 CROSS JOIN LATERAL (SELECT CASE relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END AS kind) AS of
 GROUP BY reading.relname, attname, view.oid, relkind, kind, reloptions, relowner, relacl
 UNION ALL
 SELECT relname, attname, 0, pg_describe_object(classid, objid, 0),
        format('DROP POLICY %%I ON %%s;', polname, polrelid::regclass),
-       format('CREATE POLICY %%I ON %%s AS %%s FOR %%s TO %%s%%s%%s;', polname, polrelid::regclass,
-              CASE WHEN polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
-              CASE polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE'
-                          ELSE 'ALL' END,
-              (SELECT string_agg(CASE role WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(role)) END, ', ')
-               FROM unnest(polroles) AS role),
-              ' USING (' || pg_get_expr(polqual, polrelid) || ')',
-              ' WITH CHECK (' || pg_get_expr(polwithcheck, polrelid) || ')')
+       concat_ws(' ',
+           format('CREATE POLICY %%I ON %%s AS %%s FOR %%s TO %%s%%s%%s;', polname, polrelid::regclass,
+                  CASE WHEN polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
+                  CASE polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE'
+                              WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
+                  (SELECT string_agg(CASE role WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(role)) END, ', ')
+                   FROM unnest(polroles) AS role),
+                  ' USING (' || pg_get_expr(polqual, polrelid) || ')',
+                  ' WITH CHECK (' || pg_get_expr(polwithcheck, polrelid) || ')'),
+           'COMMENT ON POLICY ' || quote_ident(polname) || ' ON ' || polrelid::regclass || ' IS '
+           || quote_literal(obj_description(pg_policy.oid, 'pg_policy')) || ';')
 FROM made_of JOIN pg_policy ON classid = 'pg_policy'::regclass AND objid = pg_policy.oid
 UNION
 SELECT relname, attname, 0, pg_describe_object(classid, objid, 0),
-       format('DROP TRIGGER %%I ON %%s;', tgname, tgrelid::regclass), pg_get_triggerdef(pg_trigger.oid) || ';'
-FROM made_of JOIN pg_trigger ON classid = 'pg_trigger'::regclass AND objid = pg_trigger.oid AND NOT tgisinternal
+       format('DROP TRIGGER %%I ON %%s;', name, trigger.relation::regclass), definition
+FROM made_of JOIN trigger ON classid = 'pg_trigger'::regclass AND objid = trigger.oid
 UNION
 SELECT relname, made_of.attname, 0, pg_describe_object(classid, objid, 0), NULL, NULL
 FROM made_of LEFT JOIN pg_attrdef ON classid = 'pg_attrdef'::regclass AND objid = pg_attrdef.oid

@@ -270,17 +270,25 @@ TYPES = {
     "text that ends, with views on views and their rights": "ALTER TABLE gazelle.pianos ALTER make TYPE varchar(5); "
     'CREATE VIEW public.makes WITH (security_invoker = true) AS SELECT make AS "a; make" FROM gazelle.pianos; '
     "COMMENT ON VIEW public.makes IS 'Theirs; ''yes'''; "
+    """COMMENT ON COLUMN public.makes."a; make" IS 'Who; ''built'' it'; """
+    """ALTER VIEW public.makes ALTER "a; make" SET DEFAULT 'Steinway; '; """
+    "CREATE FUNCTION public.put() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; "
+    "CREATE TRIGGER taken INSTEAD OF INSERT ON public.makes FOR EACH ROW EXECUTE FUNCTION public.put(); "
     "REVOKE ALL ON public.makes FROM anon, service_role; GRANT SELECT ON public.makes TO service_role; "
     "CREATE VIEW public.counted AS SELECT count(*) AS n FROM public.makes; "
     "REVOKE ALL ON public.counted FROM anon, authenticated, service_role; "
     "CREATE MATERIALIZED VIEW public.kept AS SELECT * FROM public.makes; "
-    'CREATE UNIQUE INDEX kept_once ON public.kept ("a; make"); '
+    'CREATE UNIQUE INDEX kept_once ON public.kept ("a; make"); COMMENT ON INDEX public.kept_once IS $$Once; $$; '
+    'COMMENT ON COLUMN public.kept."a; make" IS $$Kept$$; '
     "REVOKE ALL ON public.kept FROM anon, authenticated, service_role",
     "text that ends, with a policy": "ALTER TABLE gazelle.pianos ALTER make TYPE varchar(5); "
-    "CREATE POLICY theirs ON gazelle.pianos FOR SELECT TO authenticated, service_role USING (make <> 'x')",
+    "CREATE POLICY theirs ON gazelle.pianos FOR SELECT TO authenticated, service_role USING (make <> 'x'); "
+    "COMMENT ON POLICY theirs ON gazelle.pianos IS 'Whose; ''theirs'''",
     "text that ends, with a trigger": "ALTER TABLE gazelle.pianos ALTER make TYPE varchar(5); "
     "CREATE FUNCTION public.noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; "
-    "CREATE TRIGGER theirs BEFORE UPDATE OF make ON gazelle.pianos FOR EACH ROW EXECUTE FUNCTION public.noted()",
+    "CREATE TRIGGER theirs BEFORE UPDATE OF make ON gazelle.pianos FOR EACH ROW EXECUTE FUNCTION public.noted(); "
+    "COMMENT ON TRIGGER theirs ON gazelle.pianos IS 'Notes; ''all'''; "
+    "ALTER TABLE gazelle.pianos DISABLE TRIGGER theirs",
     "a view in the place of a table": "DROP TABLE gazelle.pianos CASCADE; "
     "CREATE VIEW gazelle.pianos AS SELECT 'ins_1' AS external_id",
 }
@@ -289,11 +297,16 @@ SURVIVES = """
 SELECT relname::text, relkind::text, reloptions::text, pg_get_userbyid(relowner)::text,
        obj_description(oid, 'pg_class'),
        (SELECT array_agg(each ORDER BY each)
-        FROM unnest(coalesce(relacl, acldefault('r', relowner))::text[]) AS each)::text
+        FROM unnest(coalesce(relacl, acldefault('r', relowner))::text[]) AS each)::text,
+       (SELECT array_agg(concat_ws(': ', attname, col_description(attrelid, attnum), pg_get_expr(adbin, adrelid)))
+        FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+        WHERE attrelid = pg_class.oid AND attnum > 0)::text
 FROM pg_class WHERE relkind IN ('v', 'm', 'i') AND relname IN ('makes', 'counted', 'kept', 'kept_once')
-UNION ALL SELECT polname, polcmd::text, polroles::regrole[]::text, polpermissive::text, NULL, NULL FROM pg_policy
+UNION ALL SELECT polname, polcmd::text, polroles::regrole[]::text, polpermissive::text, NULL, NULL,
+                 obj_description(oid, 'pg_policy') FROM pg_policy
 WHERE polname = 'theirs'
-UNION ALL SELECT tgname, NULL, pg_get_triggerdef(oid), NULL, NULL, NULL FROM pg_trigger WHERE NOT tgisinternal
+UNION ALL SELECT tgname, NULL, pg_get_triggerdef(oid), NULL, tgenabled::text, NULL, obj_description(oid, 'pg_trigger')
+FROM pg_trigger WHERE NOT tgisinternal
 ORDER BY 1, 2
 """
 
