@@ -245,7 +245,7 @@ def walk_again(table: Table, connection: Connection, answers: Iterator[Mapping[s
     """The walk that got these answers, once more: it asks for the same, and comes to the same."""
 
     def fetch(after: str | None) -> Page:
-        return parse_page(next(answers).get(connection.field), name_request(table, connection.field, after))
+        return parse_page(next(answers, {}).get(connection.field), name_request(table, connection.field, after))
 
     return Walk(fetch, connection.field)
 

@@ -7,8 +7,10 @@ that is proved is kept on disk, so that it need not be read again when another p
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import json
+import os
 import tempfile
 import threading
 import time
@@ -18,7 +20,7 @@ from itertools import groupby, pairwise
 from queue import Full, Queue
 from typing import IO, Any, NamedTuple, TypeVar
 
-from gazelle_sync.tables.declaration import ByDay, ByValue, Connection, Scope
+from gazelle_sync.tables.declaration import ByDay, ByValue, Connection, Gap, Scope, Table
 
 T = TypeVar("T")
 
@@ -52,26 +54,21 @@ class Piece(NamedTuple):
     what: str | Span
 
 
-class Part:
-    """The records that these arguments narrow the connection to: `count` of them, when they were counted last."""
+class Reading:
+    """One reading of a part: its answers, on disk. One that was abandoned goes on for a moment, and in no other."""
 
-    def __init__(self, arguments: Mapping[str, str], count: int) -> None:
-        self.arguments = arguments
-        self.count = count
-        # How many were handed on.
+    def __init__(self) -> None:
+        # By `time.monotonic`.
+        self.began = time.monotonic()
+        # How many records were handed on.
         self.seen = 0
-        # Whether all of it was read, is proved, and is kept.
-        self.is_proved = False
-        # When its reading began, by `time.monotonic`.
-        self.began = 0.0
-        self._file: IO[bytes] | None = None
+        # An unlinked file, readable by this process only.
+        self._file: IO[bytes] | None = tempfile.TemporaryFile()  # noqa: SIM115  closed when nobody has it any more
         self._kept = 0
 
-    def begin(self) -> None:
-        """Forgets what was read of it."""
-        self.began, self.is_proved, self._kept = time.monotonic(), False, 0
-        # An unlinked file, readable by this process only.
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115  closed when nobody has it any more
+    @property
+    def is_kept(self) -> bool:
+        return self._file is not None
 
     def keep(self, answer: bytes) -> None:
         self._kept += len(answer)
@@ -79,42 +76,76 @@ class Part:
             self._file = None
         if self._file:
             self._file.write(len(answer).to_bytes(LENGTH, "big") + answer)
+            self._file.flush()
 
-    def finish(self, *, proved: bool) -> None:
-        self.is_proved = proved and self._file is not None
-        if not self.is_proved:
-            self._file = None
+    def forget(self) -> None:
+        self._file = None
 
     def answers(self) -> Iterator[dict[str, Any]]:
         """`data` of each answer that was kept, in the order in which they came."""
         assert self._file is not None
-        self._file.seek(0)
-        while length := self._file.read(LENGTH):
-            yield json.loads(self._file.read(int.from_bytes(length, "big")))["data"]
+        # Not by the file's own position: two may go through it.
+        at = 0
+        while length := os.pread(self._file.fileno(), LENGTH, at):
+            size = int.from_bytes(length, "big")
+            yield json.loads(os.pread(self._file.fileno(), size, at + LENGTH))["data"]
+            at += LENGTH + size
+
+
+class Part:
+    """The records that these arguments narrow the connection to: `count` of them, when they were counted last."""
+
+    def __init__(self, arguments: Mapping[str, str], count: int) -> None:
+        self.arguments = arguments
+        self.count = count
+        self.reading: Reading | None = None
+        # Whether all of it was read, is proved, and is kept.
+        self.is_proved = False
+
+    @property
+    def seen(self) -> int:
+        return self.reading.seen if self.reading else 0
+
+    def begin(self) -> Reading:
+        """Forgets what was read of it."""
+        self.is_proved, self.reading = False, Reading()
+        return self.reading
+
+    def repeat(self) -> Reading:
+        """What was kept, to be gone through once more."""
+        assert self.reading is not None
+        self.reading = copy.copy(self.reading)
+        self.reading.seen = 0
+        return self.reading
+
+    def finish(self, reading: Reading, count: int, *, proved: bool) -> None:
+        """Of an older reading, nothing is taken over."""
+        if reading is self.reading:
+            self.count, self.is_proved = count, proved and reading.is_kept
+        if not proved:
+            reading.forget()
 
 
 class Cut:
     """How one connection is cut, and what is kept of it. It outlives a read that fails, and ends with the run.
 
-    `parts` is None until it is cut. One that `is_refused` can't be cut: it is read in one piece.
+    `parts` is None until it is cut. Where there is a `refusal`, why it can't be, it is read in one piece. Where Gazelle
+    refuses something of the table, it is asked for as `table`, without these `gaps`: what is kept can't answer them.
     """
 
     def __init__(self) -> None:
         self.parts: list[Part] | None = None
-        self.is_refused = False
+        self.refusal: str | None = None
+        self.table: Table | None = None
+        self.gaps: list[Gap] = []
 
     @property
     def is_kept(self) -> bool:
         """Whether anything is there that need not be read again."""
         return any(part.is_proved for part in self.parts or ())
 
-    @property
-    def oldest(self) -> float | None:
-        """When the oldest of what is kept was asked for, by `time.monotonic`."""
-        return min((part.began for part in self.parts or () if part.is_proved), default=None)
-
     def forget(self) -> None:
-        self.parts, self.is_refused = None, False
+        self.parts, self.refusal = None, None
 
     def doubt(self) -> None:
         """Nothing that is kept is a proof any more."""

@@ -24,13 +24,14 @@ from gazelle_sync.gazelle.pages import (
     Walk,
     WentAway,
     adopt,
+    count_distinct,
     parse_page,
     prefetch,
     walk_again,
     walk_connection,
     walk_of_parent,
 )
-from gazelle_sync.gazelle.parts import Cut, Part
+from gazelle_sync.gazelle.parts import Cut, Part, Reading
 from gazelle_sync.gazelle.rows import DEFAULT_LOCALE, Columns, Reject, RowReader
 from gazelle_sync.tables.declaration import Bound, Connection, Gap, Missing, Nested, PlainList, Scope, Sizes, Table
 from gazelle_sync.translations import say
@@ -52,8 +53,8 @@ class Snapshot:
     What Gazelle refuses of the table, before the first frame, is in `gaps` from then on, and `table` is without it.
 
     Of a list that is read in parts, those that are proved are not read again: `cut` has them, and may be that of a
-    snapshot that failed. `oldest` is when the oldest of it was asked for, by `time.monotonic`. `remarks` says what is
-    worth knowing, and no doubt.
+    snapshot that failed. `oldest` is when the oldest of them that was handed on was asked for, by `time.monotonic`.
+    `remarks` says what is worth knowing, and no doubt.
     """
 
     def __init__(
@@ -61,9 +62,9 @@ class Snapshot:
     ) -> None:
         self.scope = scope
         self.cut = cut or Cut()
-        self.remarks: list[str] = []
         self.client = client
-        self.gaps: list[Gap] = []
+        self.gaps: list[Gap] = [*self.cut.gaps]
+        self.oldest: float | None = None
         self.page_size = query.page_size(table)
         self.part_size = query.page_size_of_part()
         self.doubts: list[str] = []
@@ -78,9 +79,9 @@ class Snapshot:
         # Whether Gazelle does not let us read the table at all, which an `optional` one may be.
         self.is_refused = False
         self.locale = locale
-        # Of a nested list: a number for each parent, and how many records it had.
-        self._parents, self._counts = array("q"), array("q")
-        self._read_as(table)
+        # Of a nested list: a number for each parent, how many records it had, and how many were announced.
+        self._parents, self._counts, self._announced = array("q"), array("q"), array("q")
+        self._read_as(self.cut.table or table)
 
     def _read_as(self, table: Table) -> None:
         self.table = table
@@ -109,8 +110,8 @@ class Snapshot:
         self.reader = RowReader(self.table, self.scope.zone, locale)
 
     @property
-    def oldest(self) -> float | None:
-        return self.cut.oldest
+    def remarks(self) -> list[str]:
+        return [self.cut.refusal] if self.cut.refusal else []
 
     @property
     def rejects(self) -> list[Reject]:
@@ -133,6 +134,7 @@ class Snapshot:
                 self.cut.forget()
                 self._read_as(table)
                 self.gaps += gaps
+                self.cut.table, self.cut.gaps = table, [*self.gaps]
             else:
                 break
         if first is not None:
@@ -142,8 +144,8 @@ class Snapshot:
     def _read_frames(self) -> Iterator[pandas.DataFrame]:
         self.doubts, self.unproved, self.is_refused = [], {}, False
         self.seen = self.expected = self.unanswered = 0
-        self._listed = (0, 0)
-        self._parents, self._counts = array("q"), array("q")
+        self._listed, self.oldest = (0, 0), None
+        self._parents, self._counts, self._announced = array("q"), array("q"), array("q")
         self.reader.rejects.clear()
         read = self.table.read
         if isinstance(read, PlainList):
@@ -152,17 +154,18 @@ class Snapshot:
             nodes = self._read_connection(read)
         else:
             nodes = self._read_nested(read)
-        beyond = 0
+        beyond = array("q")
         self._note_progress()
         for block in self._until_cursor_is_lost(prefetch(self._let_refuse(nodes), self.table.name)):
             columns = self.reader.columns(block)
-            within = self._drop_beyond_scope(columns)
-            beyond += len(columns[0]) - len(within[0])
+            within = self._drop_beyond_scope(columns, beyond)
             yield self.frame(within)
             self._note_progress()
-        # Of a list without an upper bound, only what lies within the scope is spoken for.
-        self.seen -= beyond
-        self.expected -= beyond
+        # Of a list without an upper bound, only what lies within the scope is spoken for. What is beyond counts once:
+        # its part may have been read again.
+        count = count_distinct(beyond)
+        self.seen -= count
+        self.expected -= count
 
     def _note_progress(self) -> None:
         """How far the read is: of a nested list by the records that it is read inside of, whose number is known."""
@@ -199,9 +202,8 @@ class Snapshot:
             # It can't be read alone; what is not sure is said, and the next night finds it.
             self.doubts.append(say("list_changed", where=f"{read.root.field}.{read.field}", parent=parent))
             return
-        nodes = self._read_whole_nested(read, parent)
-        if nodes is not None:
-            yield self.frame(self.reader.columns(nodes))
+        if found := self._read_whole_nested(read, parent):
+            yield self.frame(self.reader.columns(found[0]))
 
     def confirm(self, missing: Iterable[Missing]) -> Iterator[pandas.DataFrame]:
         """Asks for records that a read did not show: the rows of those that exist after all.
@@ -245,7 +247,7 @@ class Snapshot:
         """A connection at the root, page by page: in parts, if the first page says that it is long, and it can be."""
         walks = [self._walk(text, read) for text in query.whole_lists(self.table, self.scope)]
         chains: list[Iterator[list[Node]]] = [walk.pages() for walk in walks]
-        if read.parts and self.client.concurrent > 1 and not self.cut.is_refused:
+        if read.parts and self.client.concurrent > 1 and not self.cut.refusal:
             if not self.cut.parts:
                 first = next(chains[0])
                 if walks[0].total >= parts.LEAST_TO_CUT * self.page_size.most:
@@ -291,8 +293,7 @@ class Snapshot:
     def _cut_no_more(self, why: str) -> None:
         """From now on the list is read in one piece, which takes longer: it is said why."""
         self.cut.forget()
-        self.cut.is_refused = True
-        self.remarks.append(say("not_cut", table=self.table.name, why=why))
+        self.cut.refusal = say("not_cut", table=self.table.name, why=why)
 
     @staticmethod
     def _find_lack(total: int, counts: Sequence[int]) -> str | None:
@@ -316,7 +317,9 @@ class Snapshot:
     def _read_parts(self, read: Connection) -> Iterator[Sequence[Node]]:
         """All parts, and those that grew since once more. Then the list is proved, or in doubt."""
         assert self.cut.parts
-        waiting, total = self.cut.parts, 0
+        # What is kept comes first: of a record that moved to another part since, the later row stands.
+        yield from self._read_at_once(read, [part for part in self.cut.parts if part.is_proved])
+        waiting, total = [part for part in self.cut.parts if not part.is_proved], 0
         for _ in range(ROUNDS):
             yield from self._read_at_once(read, waiting)
             # A part that is in doubt is read again, and the whole counted then.
@@ -339,36 +342,33 @@ class Snapshot:
     def _read_at_once(self, read: Connection, some: Sequence[Part]) -> Iterator[Sequence[Node]]:
         """These parts, several at once; those that are proved, from what was kept of them."""
         assert self.cut.parts
-        walks = [(part, self._walk_part(read, part)) for part in some]
+        walks = [(part, *self._walk_part(read, part)) for part in some]
 
-        def read_part(part: Part, walk: Walk) -> Iterator[Sequence[Node]]:
+        def read_part(part: Part, reading: Reading, walk: Walk) -> Iterator[Sequence[Node]]:
             for nodes in walk.pages():
-                part.seen += len(nodes)
+                reading.seen += len(nodes)
                 yield nodes
-            part.count = walk.total
-            if not part.is_proved:
-                part.finish(proved=not (walk.nulls or walk.find_doubt()))
+            part.finish(reading, walk.total, proved=not (walk.nulls or walk.find_doubt()))
 
-        for nodes in parts.read_at_once(
-            (read_part(part, walk) for part, walk in walks), self.client.concurrent, self.table.name
-        ):
+        for nodes in parts.read_at_once((read_part(*each) for each in walks), self.client.concurrent, self.table.name):
             self._note_listed()
             yield nodes
         self._note_listed()
-        for _, walk in walks:
+        for _, _, walk in walks:
             self._note_walk(walk)
 
     def _note_listed(self) -> None:
         of = self.cut.parts or ()
         self._listed = sum(part.seen for part in of), sum(part.count for part in of)
 
-    def _walk_part(self, read: Connection, part: Part) -> Walk:
-        part.seen = 0
+    def _walk_part(self, read: Connection, part: Part) -> tuple[Reading, Walk]:
         if part.is_proved:
-            return walk_again(self.table, read, part.answers())
-        part.begin()
+            reading = part.repeat()
+            self.oldest = reading.began if self.oldest is None else min(self.oldest, reading.began)
+            return reading, walk_again(self.table, read, reading.answers())
+        reading = part.begin()
         [text] = query.whole_lists(self.table, self.scope, [part.arguments])
-        return walk_connection(self.client, self.table, text, read, self.page_size, keep=part.keep)
+        return reading, walk_connection(self.client, self.table, text, read, self.page_size, keep=reading.keep)
 
     def _read_nested(self, read: Nested) -> Iterator[Sequence[Node]]:
         for nodes in self._read_list(read.root):
@@ -376,6 +376,10 @@ class Snapshot:
                 nodes = [child for parent in nodes for child in self._read_children(level, parent)]  # noqa: PLW2901
             self.seen += len(nodes)
             yield nodes
+        # A record whose part was read again counts once.
+        self.seen, self.expected = (
+            sum(dict(zip(self._parents, of, strict=True)).values()) for of in (self._counts, self._announced)
+        )
         if self.doubts:
             # What a list inside a record is in doubt for may be what was kept of that record.
             self.cut.doubt()
@@ -392,36 +396,34 @@ class Snapshot:
             return []
         page = parse_page(found, where) if read.paged else as_page(found, where)
         nodes: Sequence[Node] = page.nodes
+        total = page.total
         if page.more:
             # Read anew from its start, so that it is one list, and what shifts in it is noticed.
-            nodes = self._read_whole_nested(read, parent["id"]) or ()
+            nodes, total = self._read_whole_nested(read, parent["id"]) or ((), 0)
         else:
-            self._expect(read, page.total)
             self._note_nulls(page.nodes.count(None))
             if len(page.nodes) != page.total:
                 seen, at = len(page.nodes), say("list_of", where=where, parent=parent["id"])
                 self.doubts.append(say("list_shifted", where=at, seen=seen, start=page.total, end=page.total))
             nodes = [node for node in adopt(page.nodes, read, parent["id"]) if node is not None]
-        self._parents.append(hash(parent["id"]))
-        self._counts.append(len(nodes))
+        # Only the records of the table itself are counted, and not those that they are read inside of.
+        if read == self.table.read:
+            self._parents.append(hash(parent["id"]))
+            self._counts.append(len(nodes))
+            self._announced.append(total)
+            self.expected += total
         return nodes
 
-    def _expect(self, read: Nested, count: int) -> None:
-        """Only the records of the table itself are counted, and not those that they are read inside of."""
-        if read == self.table.read:
-            self.expected += count
-
-    def _read_whole_nested(self, read: Nested, parent: str) -> list[Node] | None:
-        """All that one parent has; None, with a doubt, if that can't be told."""
+    def _read_whole_nested(self, read: Nested, parent: str) -> tuple[list[Node], int] | None:
+        """All that one parent has, and how many were announced; None, with a doubt, if that can't be told."""
         walk = walk_of_parent(self.client, self.table, read, parent, self.part_size)
         try:
             nodes = [node for page in walk.pages() for node in page]
         except (WentAway, OtherRecord, Unanswered) as error:
             self.doubts.append(f"{walk.where}{say('colon')}{error}")
             return None
-        self._expect(read, walk.total)
         self._note_walk(walk)
-        return nodes
+        return nodes, walk.total
 
     def _walk(self, text: str, connection: Connection) -> Walk:
         return walk_connection(self.client, self.table, text, connection, self.page_size)
@@ -453,12 +455,19 @@ class Snapshot:
             return None
         return self.columns.index(name)
 
-    def _drop_beyond_scope(self, columns: Columns) -> Columns:
-        """Without the rows that lie beyond the scope's end, which a connection with a lower bound only gives too."""
+    def _drop_beyond_scope(self, columns: Columns, dropped: array[int]) -> Columns:
+        """Without the rows that lie beyond the scope's end, which a connection with a lower bound only gives too.
+
+        `dropped` gets a number for each of those.
+        """
         if self._own_date is None or self.scope.end is None:
             return columns
         end = self.scope.start_of(self.scope.end)
         within = [at is None or at < end for at in columns[self._own_date]]
+        if all(within):
+            return columns
+        keys = zip(*(columns[self.columns.index(name)] for name in self.table.key), strict=True)
+        dropped.extend(hash(key) for key, is_within in zip(keys, within, strict=True) if not is_within)
         return [list(compress(column, within)) for column in columns]
 
 

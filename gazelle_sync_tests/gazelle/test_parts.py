@@ -7,19 +7,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import date
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from gazelle_sync.gazelle import Client, Cut, Snapshot, Unavailable, parts
+from gazelle_sync.gazelle.errors import Unanswered
 from gazelle_sync.gazelle.page_size import PageSize
 from gazelle_sync.gazelle.transport import Pace
 from gazelle_sync.sandbox import Fault, Sandbox
 from gazelle_sync.sandbox.account.history import TIMELINE_TYPES
-from gazelle_sync.tables import TABLES
+from gazelle_sync.tables import TABLES, Scope
 from gazelle_sync.tables.declaration import ByValue, Connection, Sizes, Table
-from gazelle_sync_tests.conftest import ALL, client_of, wait_for_abandoned_reads, wait_until
+from gazelle_sync_tests.conftest import ALL, TORONTO, client_of, wait_for_abandoned_reads, wait_until
 from gazelle_sync_tests.gazelle.conftest import fail_for_good_once_kept
 
 TIMELINE = TABLES["timeline_entries"]
@@ -35,9 +37,9 @@ def reading(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Readi
     monkeypatch.setattr(parts, "LEAST_TO_CUT", 1)
     clients: list[Client] = []
 
-    def reading(table: Table = TIMELINE, cut: Cut | None = None, **options: Any) -> Snapshot:
+    def reading(table: Table = TIMELINE, cut: Cut | None = None, scope: Scope = ALL, **options: Any) -> Snapshot:
         clients.append(client_of(sandbox, **{"concurrent": 4, **options}))
-        return Snapshot(clients[-1], table, ALL, cut=cut)
+        return Snapshot(clients[-1], table, scope, cut=cut)
 
     yield reading
     wait_for_abandoned_reads()
@@ -262,6 +264,105 @@ def test_what_was_read_of_the_other_parts_is_kept_when_one_fails(sandbox: Sandbo
     asked = set(types_asked_for(sandbox)[before:])
     assert kind in asked
     assert not asked & kept
+
+
+@pytest.mark.parametrize("where", ["the count at the end", "a page"])
+def test_what_is_kept_of_a_table_of_which_a_field_is_refused_is_gone_through_without_that_field(
+    sandbox: Sandbox, reading: Reading, where: str
+):
+    """Or each record would lack it, and be rejected."""
+    sandbox.faults.add(Fault("missing", names=["PrivateTimelineEntry.comment"]))
+    cut = Cut()
+    if where == "a page":
+        fault = Fault("status", match=f"[{biggest(sandbox)}]", with_after=True, times=None)
+        failing = {"patience": 60, "observe": fail_for_good_once_kept(fault, cut)}
+    else:
+        fault, failing = Fault("graphql_error", match=COUNTING, skip=1, times=None), {}
+    sandbox.faults.add(fault)
+    first = reading(cut=cut, **failing)
+    with pytest.raises((Unavailable, Unanswered)):
+        read(first)
+    wait_for_abandoned_reads()
+    assert cut.is_kept
+    sandbox.faults.remove(fault)
+    again = reading(cut=cut)
+    assert sorted(read(again)) == sorted(sandbox.account.timeline)
+    assert (again.doubts, again.rejects) == ([], [])
+    assert again.gaps == first.gaps != []
+    assert "comment" not in [column.name for column in again.table.all_columns]
+
+
+def test_a_record_that_moves_out_of_a_part_that_is_kept_is_stored_as_it_was_read_last(
+    sandbox: Sandbox, reading: Reading
+):
+    kind = biggest(sandbox)
+    sandbox.page_cap = 40
+    # Nothing is kept of this part: it is in doubt.
+    sandbox.faults.add(Fault("total_count", match=f"[{kind}]) {{ totalCount page", skip=8, times=4))
+    snapshot = reading()
+    read(snapshot)
+    assert snapshot.doubts != []
+    assert snapshot.cut.is_kept
+    sandbox.faults.clear()
+    moved = next(key for key, entry in sandbox.account.timeline.items() if entry["type"] == "INVOICE_SYNC")
+    # To the start of the list, where it is read first.
+    sandbox.account.timeline = {
+        moved: {**sandbox.account.timeline.pop(moved), "type": kind},
+        **sandbox.account.timeline,
+    }
+    rows = [dict(zip(frame["external_id"], frame["type"], strict=True)) for frame in snapshot.pages()]
+    assert snapshot.doubts == []
+    assert [found[moved] for found in rows if moved in found][-1] == kind
+
+
+def test_an_answer_that_comes_when_its_part_is_being_read_again_changes_nothing_of_that(
+    sandbox: Sandbox, reading: Reading
+):
+    """A cursor is lost in one part, and the list is read again at once: what was under way for others still comes."""
+    first, second, third = sorted({e["type"] for e in sandbox.account.timeline.values()}, key=lambda kind: -count(sandbox, kind))[:3]  # fmt: skip # noqa: E501
+    sandbox.page_cap = 40
+    page = "{}]) {{ totalCount page"
+    sandbox.faults.add(Fault("delay", match=page.format(second), with_after=True, skip=1, times=1, seconds=0.25))
+    lost = {"kind": "graphql_error", "message": "Invalid cursor", "code": "INVALID_CURSOR", "times": 1}
+    sandbox.faults.add(Fault(**lost, match=page.format(first), with_after=True, skip=3))
+    # In doubt in the second read: the third one goes through what was kept then.
+    sandbox.faults.add(Fault("total_count", match=page.format(third), times=None))
+    snapshot = reading()
+    for _ in range(2):
+        read(snapshot)
+        assert snapshot.doubts != []
+    assert snapshot.seen == len(sandbox.account.timeline)
+    sandbox.faults.clear()
+    assert sorted(read(snapshot)) == sorted(sandbox.account.timeline)
+    assert snapshot.doubts == []
+    assert snapshot.seen == snapshot.expected == len(sandbox.account.timeline)
+
+
+def test_what_is_left_of_an_older_reading_goes_into_its_own_file():
+    part = parts.Part({}, 3)
+    old, new = part.begin(), part.begin()
+    new.keep(b'{"data": 1}')
+    old.keep(b'{"data": 2}')
+    part.finish(old, 9, proved=True)
+    assert (part.count, part.is_proved) == (3, False)
+    part.finish(new, 4, proved=True)
+    assert (part.count, part.is_proved) == (4, True)
+    assert [*part.repeat().answers()] == [1]
+
+
+def count(sandbox: Sandbox, kind: str) -> int:
+    return [entry["type"] for entry in sandbox.account.timeline.values()].count(kind)
+
+
+def test_what_lies_beyond_the_scope_counts_once_though_its_part_is_read_again(
+    sandbox: Sandbox, reading: Reading, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(parts, "LEAST_TO_CUT", 0.2)
+    add_to_the_biggest_part(sandbox, "tle_new")
+    snapshot = reading(scope=Scope(TORONTO, date(2024, 1, 1), date(2025, 6, 1)))
+    found = read(snapshot)
+    assert len(found) > len(set(found)), "a part was read again"
+    assert snapshot.seen == snapshot.expected == len(set(found)) < len(sandbox.account.timeline)
 
 
 def test_what_is_too_large_to_be_kept_is_read_again(

@@ -134,6 +134,17 @@ def test_a_client_that_comes_when_its_span_was_read_is_read(sandbox: Sandbox, re
     assert snapshot.seen == snapshot.expected == len(account.clients)
 
 
+def test_contacts_of_a_span_that_is_read_again_count_once(sandbox: Sandbox, reading: Reading, account: Account):
+    new = {**next(iter(account.clients.values())), "id": "cli_new", "contacts": []}
+    mutate = lambda account: account.clients.update(cli_new=new)  # noqa: E731
+    sandbox.faults.add(Fault("mutate", match=COUNTING, skip=2, mutate=mutate))
+    snapshot = reading("contacts")
+    found = read(snapshot)
+    assert len(found) > len(set(found)), "a span was read again"
+    assert snapshot.doubts == []
+    assert snapshot.seen == snapshot.expected == len(set(found))
+
+
 def test_what_fails_in_one_span_is_read_again_and_the_contacts_of_the_others_are_not(
     sandbox: Sandbox, reading: Reading, account: Account
 ):
