@@ -18,12 +18,17 @@ from typing import Any
 from dagster import DagsterEventType, EventLogEntry
 
 # Dagster has no public names for these, only the word `sqlite` in dagster.yaml.
+from dagster._core.event_api import EventHandlerFn
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, EVENT_TYPE_TO_PIPELINE_RUN_STATUS
 from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEventLogStorage
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorageWatchdog
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
+
+# Dagster's own dependency, by which it watches files.
+from watchdog.events import FileSystemEvent
+from watchdog.observers import Observer
 
 from gazelle_sync import warehouse
 from gazelle_sync.environment import settings as environment
@@ -56,6 +61,17 @@ IN_THE_INDEX = {*ASSET_EVENTS, *ASSET_CHECK_EVENTS, *EVENT_TYPE_TO_PIPELINE_RUN_
 INSERT = SqlEventLogStorageTable.insert()
 
 
+class Watchdog(SqliteEventLogStorageWatchdog):
+    """Looks at the write-ahead log too: a database that is kept open is seldom written to itself."""
+
+    @property
+    def patterns(self) -> list[str]:
+        return [self._log_path, f"{self._log_path}-wal"]
+
+    def on_modified(self, event: FileSystemEvent) -> None:
+        self._process_log()
+
+
 class EventLog(SqliteEventLogStorage):
     """Keeps the databases open that were used last; each run has one of its own. Writes together what comes together.
 
@@ -63,6 +79,9 @@ class EventLog(SqliteEventLogStorage):
     run takes when nothing has changed. A power cut, or a process that is killed, may cost the last events of a run,
     which it ends anyway.
     """
+
+    # None until something is watched, which is all that Dagster's own says of it.
+    _obs: Any
 
     def __init__(self, base_dir: str) -> None:
         # Who holds it asks for a connection again, in the middle of a transaction.
@@ -166,6 +185,13 @@ class EventLog(SqliteEventLogStorage):
                 self._store_asset_event(index, entry, number)
         if kind in ASSET_CHECK_EVENTS:
             self.store_asset_check_event(entry, number)
+
+    def watch(self, run_id: str, cursor: str | None, callback: EventHandlerFn) -> None:
+        if not self._obs:
+            self._obs = Observer()
+            self._obs.start()
+        watchdog = Watchdog(self, run_id, callback, cursor)
+        self._watchers[run_id][callback] = watchdog, self._obs.schedule(watchdog, self._base_dir, recursive=True)
 
     def has_table(self, table_name: str) -> bool:
         # Dagster asks for each event, and opens a database for that as well. Not through `_connect`: it asks while it

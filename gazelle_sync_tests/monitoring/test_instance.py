@@ -45,7 +45,7 @@ from gazelle_sync.jobs import NIGHTLY_TAG
 from gazelle_sync.monitoring.records import RUNS_KEPT
 from gazelle_sync.sandbox import Account, Sandbox
 from gazelle_sync.sensors import forget_old_runs, renew_status_page
-from gazelle_sync_tests.conftest import HISTORY_START, NOW, TORONTO
+from gazelle_sync_tests.conftest import HISTORY_START, NOW, TORONTO, wait_until
 from gazelle_sync_tests.daemon.conftest import own_database
 from gazelle_sync_tests.project import COMMANDS, Project
 
@@ -331,6 +331,25 @@ def test_what_a_runs_own_database_has_no_room_for_is_not_in_the_index_either(
         storage.store_event(entries[thing_made])
         for file, stood in zip((own, index), before, strict=True):
             assert kinds_in(file) == [*stood, check.value, thing_made.value]
+
+
+def test_who_watches_a_run_is_told_of_each_event_as_it_comes(
+    records: tuple[EventLog, Path, dict[DagsterEventType, EventLogEntry]],
+) -> None:
+    """As the page of a run in the UI, whose process is another one than the run's."""
+    storage, folder, entries = records
+    event = entries[DagsterEventType.STEP_SUCCESS]
+    storage.store_event(event)
+    told: list[EventLogEntry] = []
+    elsewhere = EventLog(str(folder))
+    try:
+        cursor = elsewhere.get_records_for_run(event.run_id).cursor
+        elsewhere.watch(event.run_id, cursor, lambda entry, _: told.append(entry))
+        for number in range(1, 4):
+            storage.store_event(event)
+            wait_until(lambda: len(told) == number)  # noqa: B023  called at once
+    finally:
+        elsewhere.dispose()
 
 
 def test_an_event_that_can_never_be_stored_takes_none_with_it_that_came_before_or_after(
