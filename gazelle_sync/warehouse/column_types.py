@@ -55,10 +55,19 @@ WITH RECURSIVE named AS (
         'COMMENT ON TRIGGER ' || quote_ident(tgname) || ' ON ' || tgrelid::regclass || ' IS '
         || quote_literal(obj_description(oid, 'pg_trigger')) || ';') AS definition
     FROM pg_trigger WHERE NOT tgisinternal
+), rule AS (
+    SELECT ev_class AS relation, concat_ws(
+        ' ', pg_get_ruledef(oid),
+        'ALTER TABLE ' || ev_class::regclass
+        || CASE ev_enabled WHEN 'D' THEN ' DISABLE' WHEN 'R' THEN ' ENABLE REPLICA' WHEN 'A' THEN ' ENABLE ALWAYS' END
+        || ' RULE ' || quote_ident(rulename) || ';',
+        'COMMENT ON RULE ' || quote_ident(rulename) || ' ON ' || ev_class::regclass || ' IS '
+        || quote_literal(obj_description(oid, 'pg_rewrite')) || ';') AS definition
+    FROM pg_rewrite WHERE rulename <> '_RETURN'
 )
 SELECT reading.relname, attname, max(depth), format('%%s', view.oid::regclass),
-       format('DROP %%s %%s;', kind, view.oid::regclass),
-       concat_ws(' ',
+       CASE WHEN relkind IN ('v', 'm') THEN format('DROP %%s %%s;', kind, view.oid::regclass) END,
+       CASE WHEN relkind IN ('v', 'm') THEN concat_ws(' ',
            format('CREATE %%s %%s%%s AS%%s', kind, view.oid::regclass,
                   ' WITH (' || array_to_string(reloptions, ', ') || ')', pg_get_viewdef(view.oid)),
            (SELECT string_agg(concat_ws(' ', pg_get_indexdef(indexrelid) || ';',
@@ -68,7 +77,8 @@ SELECT reading.relname, attname, max(depth), format('%%s', view.oid::regclass),
            (SELECT string_agg(format('ALTER %%s %%s ALTER %%I SET DEFAULT %%s;', kind, view.oid::regclass, attname,
                                      pg_get_expr(adbin, adrelid)), ' ')
             FROM pg_attrdef JOIN pg_attribute AS a ON attrelid = adrelid AND attnum = adnum WHERE adrelid = view.oid),
-           (SELECT string_agg(definition, ' ') FROM trigger WHERE relation = view.oid),
+           (SELECT string_agg(definition, ' ')
+            FROM (SELECT relation, definition FROM trigger UNION ALL TABLE rule) AS all_of WHERE relation = view.oid),
            format('ALTER %%s %%s OWNER TO %%I;', kind, view.oid::regclass, pg_get_userbyid(relowner)),
            (SELECT format('REVOKE ALL ON %%s FROM %%s;', view.oid::regclass, string_agg(rolname, ', ' ORDER BY rolname))
             FROM pg_roles WHERE rolname IN ('anon', 'authenticated', 'service_role') HAVING count(*) > 0),
@@ -81,11 +91,11 @@ SELECT reading.relname, attname, max(depth), format('%%s', view.oid::regclass),
                   FROM pg_attribute AS a CROSS JOIN aclexplode(attacl) AS acl WHERE attrelid = view.oid) AS granted
             LEFT JOIN pg_roles ON pg_roles.oid = grantee WHERE grantee <> relowner),
            format('COMMENT ON %%s %%s IS %%L;', kind, view.oid::regclass,
-                  regexp_replace(obj_description(view.oid, 'pg_class'), '( \d+:\w+)$', '')),
+                  regexp_replace(obj_description(view.oid, 'pg_class'), '((^|\n)gazelle-sync \w+) \d+:\w+$', '\1')),
            (SELECT string_agg(format('COMMENT ON COLUMN %%s.%%I IS %%L;', view.oid::regclass, attname, description),
                               ' ')
             FROM pg_description JOIN pg_attribute AS a ON attrelid = objoid AND attnum = objsubid
-            WHERE classoid = 'pg_class'::regclass AND objoid = view.oid AND objsubid > 0))
+            WHERE classoid = 'pg_class'::regclass AND objoid = view.oid AND objsubid > 0)) END
 FROM reading JOIN pg_class AS view USING (oid)
 CROSS JOIN LATERAL (SELECT CASE relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END AS kind) AS of
 GROUP BY reading.relname, attname, view.oid, relkind, kind, reloptions, relowner, relacl
@@ -113,7 +123,12 @@ SELECT relname, made_of.attname, 0, pg_describe_object(classid, objid, 0), NULL,
 FROM made_of LEFT JOIN pg_attrdef ON classid = 'pg_attrdef'::regclass AND objid = pg_attrdef.oid
 LEFT JOIN pg_attribute AS filled ON filled.attrelid = adrelid AND filled.attnum = adnum
 LEFT JOIN pg_index ON classid = 'pg_class'::regclass AND indexrelid = objid
-WHERE filled.attgenerated <> '' OR indexprs IS NOT NULL OR indpred IS NOT NULL
+WHERE filled.attgenerated <> '' OR indexprs IS NOT NULL OR indpred IS NOT NULL OR classid = 'pg_proc'::regclass
+UNION
+SELECT reading.relname, attname, depth, pg_describe_object(classid, objid, 0), NULL, NULL
+FROM reading JOIN pg_class AS view USING (oid) JOIN pg_depend
+ON (refclassid, refobjid) IN (('pg_class'::regclass, view.oid), ('pg_type'::regclass, view.reltype))
+WHERE classid IN ('pg_proc'::regclass, 'pg_policy'::regclass)
 ORDER BY 3, 4
 """
 

@@ -269,7 +269,9 @@ TYPES = {
     "CREATE VIEW gazelle.makes AS SELECT make FROM gazelle.pianos",
     "text that ends, with views on views and their rights": "ALTER TABLE gazelle.pianos ALTER make TYPE varchar(5); "
     'CREATE VIEW public.makes WITH (security_invoker = true) AS SELECT make AS "a; make" FROM gazelle.pianos; '
-    "COMMENT ON VIEW public.makes IS 'Theirs; ''yes'''; "
+    "COMMENT ON VIEW public.makes IS 'Theirs; ''yes'', daily at 02:30'; "
+    "CREATE RULE kept AS ON DELETE TO public.makes DO INSTEAD NOTHING; "
+    "COMMENT ON RULE kept ON public.makes IS 'Nobody; ''deletes'''; "
     """COMMENT ON COLUMN public.makes."a; make" IS 'Who; ''built'' it'; """
     """ALTER VIEW public.makes ALTER "a; make" SET DEFAULT 'Steinway; '; """
     "CREATE FUNCTION public.put() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; "
@@ -307,6 +309,8 @@ UNION ALL SELECT polname, polcmd::text, polroles::regrole[]::text, polpermissive
 WHERE polname = 'theirs'
 UNION ALL SELECT tgname, NULL, pg_get_triggerdef(oid), NULL, tgenabled::text, NULL, obj_description(oid, 'pg_trigger')
 FROM pg_trigger WHERE NOT tgisinternal
+UNION ALL SELECT rulename, NULL, pg_get_ruledef(oid), NULL, ev_enabled::text, NULL, obj_description(oid, 'pg_rewrite')
+FROM pg_rewrite WHERE ev_class = to_regclass('public.makes') AND rulename <> '_RETURN'
 ORDER BY 1, 2
 """
 
@@ -331,6 +335,13 @@ KEPT = {
     "a generated column": "ALTER TABLE gazelle.clients ADD theirs integer "
     "GENERATED ALWAYS AS (extract(year FROM created_at)) STORED",
     "an index": "CREATE INDEX theirs ON gazelle.clients (date(created_at))",
+    "a function": "CREATE FUNCTION public.theirs() RETURNS bigint LANGUAGE sql "
+    "BEGIN ATOMIC SELECT count(created_at) FROM gazelle.clients; END",
+    "a function that reads a view": "CREATE VIEW public.seen WITH (security_invoker) AS "
+    "SELECT created_at FROM gazelle.clients; "
+    "CREATE FUNCTION public.theirs() RETURNS SETOF public.seen LANGUAGE sql AS 'SELECT * FROM public.seen'",
+    "a table with a rule": "CREATE TABLE public.theirs (id text); CREATE RULE theirs AS ON INSERT TO public.theirs "
+    "DO ALSO UPDATE gazelle.clients SET created_at = now() WHERE crm_note = new.id",
 }
 
 
