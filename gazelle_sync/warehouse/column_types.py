@@ -58,9 +58,6 @@ WITH RECURSIVE named AS (
 ), rule AS (
     SELECT ev_class AS relation, concat_ws(
         ' ', pg_get_ruledef(oid),
-        'ALTER TABLE ' || ev_class::regclass
-        || CASE ev_enabled WHEN 'D' THEN ' DISABLE' WHEN 'R' THEN ' ENABLE REPLICA' WHEN 'A' THEN ' ENABLE ALWAYS' END
-        || ' RULE ' || quote_ident(rulename) || ';',
         'COMMENT ON RULE ' || quote_ident(rulename) || ' ON ' || ev_class::regclass || ' IS '
         || quote_literal(obj_description(oid, 'pg_rewrite')) || ';') AS definition
     FROM pg_rewrite WHERE rulename <> '_RETURN'

@@ -11,7 +11,7 @@ from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg2
 import pytest
@@ -352,26 +352,46 @@ def test_who_watches_a_run_is_told_of_each_event_as_it_comes(
         elsewhere.dispose()
 
 
-def test_an_event_that_can_never_be_stored_takes_none_with_it_that_came_before_or_after(
-    records: tuple[EventLog, Path, dict[DagsterEventType, EventLogEntry]], caplog: pytest.LogCaptureFixture
-) -> None:
+class Waiting(NamedTuple):
+    """An `output` waits, and after it a check that can never be stored; `success` comes next. `before` is what stands
+    in the run's `own` database."""
+
+    storage: EventLog
+    own: Path
+    before: list[str]
+    output: EventLogEntry
+    success: EventLogEntry
+
+
+@pytest.fixture
+def waiting(records: tuple[EventLog, Path, dict[DagsterEventType, EventLogEntry]]) -> Waiting:
     storage, folder, entries = records
     output, check, success = (
-        DagsterEventType.STEP_OUTPUT,
-        DagsterEventType.ASSET_CHECK_EVALUATION,
-        DagsterEventType.STEP_SUCCESS,
+        entries[kind]
+        for kind in (
+            DagsterEventType.STEP_OUTPUT,
+            DagsterEventType.ASSET_CHECK_EVALUATION,
+            DagsterEventType.STEP_SUCCESS,
+        )
     )
     # Planned twice, which Dagster says no to when the check is evaluated.
     storage.store_event(entries[DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED])
-    own = folder / f"{entries[check].run_id}.db"
+    own = folder / f"{check.run_id}.db"
     before = kinds_in(own)
-    storage.store_event(entries[output])
-    storage.store_event(entries[check])
+    storage.store_event(output)
+    storage.store_event(check)
+    return Waiting(storage, own, before, output, success)
+
+
+def test_an_event_that_can_never_be_stored_takes_none_with_it_that_came_before_or_after(
+    waiting: Waiting, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage, own, before, _, success = waiting
     with pytest.raises(DagsterInvariantViolationError, match="Updated 2 rows"):
-        storage.store_event(entries[success])
+        storage.store_event(success)
     assert "An event of Dagster's was not stored: ASSET_CHECK_EVALUATION" in caplog.text
-    storage.store_event(entries[success])
-    assert kinds_in(own) == [*before, output.value, success.value]
+    storage.store_event(success)
+    assert kinds_in(own) == [*before, "STEP_OUTPUT", "STEP_SUCCESS"]
 
 
 @pytest.mark.parametrize(
@@ -380,38 +400,25 @@ def test_an_event_that_can_never_be_stored_takes_none_with_it_that_came_before_o
     ids=["a full disk", "a signal"],
 )
 def test_what_waits_is_kept_whatever_comes_while_an_event_to_blame_is_looked_for(
-    records: tuple[EventLog, Path, dict[DagsterEventType, EventLogEntry]],
-    monkeypatch: pytest.MonkeyPatch,
-    met: BaseException,
-    is_blamed_later: bool,
+    waiting: Waiting, monkeypatch: pytest.MonkeyPatch, met: BaseException, is_blamed_later: bool
 ) -> None:
-    storage, folder, entries = records
-    output, check, success = (
-        DagsterEventType.STEP_OUTPUT,
-        DagsterEventType.ASSET_CHECK_EVALUATION,
-        DagsterEventType.STEP_SUCCESS,
-    )
-    storage.store_event(entries[DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED])
-    own = folder / f"{entries[check].run_id}.db"
-    before = kinds_in(own)
-    storage.store_event(entries[output])
-    storage.store_event(entries[check])
+    storage, own, before, output, success = waiting
     store_together = storage._store_together
 
     def meet(events: Sequence[EventLogEntry]) -> None:
-        if events == [entries[output]]:
+        if events == [output]:
             raise met
         store_together(events)
 
     with monkeypatch.context() as unlucky:
         unlucky.setattr(storage, "_store_together", meet)
         with pytest.raises(type(met)):
-            storage.store_event(entries[success])
+            storage.store_event(success)
     if is_blamed_later:
         with pytest.raises(DagsterInvariantViolationError, match="Updated 2 rows"):
-            storage.store_event(entries[success])
-    storage.store_event(entries[success])
-    assert kinds_in(own) == [*before, output.value, success.value]
+            storage.store_event(success)
+    storage.store_event(success)
+    assert kinds_in(own) == [*before, "STEP_OUTPUT", "STEP_SUCCESS"]
 
 
 def test_what_waits_is_kept_when_a_signal_comes_while_it_is_written(
